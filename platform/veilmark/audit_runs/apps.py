@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AuditRunsConfig(AppConfig):
+    name = "veilmark.audit_runs"
+    label = "audit_runs"

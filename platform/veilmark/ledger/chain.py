@@ -1,0 +1,95 @@
+"""The hash chain: what a digest covers, and the signed head that lies outside the database.
+
+Each event's digest covers its fields and the digest before it, so an edit, a removal or a reorder breaks the chain;
+each digest is signed, so a rewritten chain has no signature; the newest event's digest and signature are also kept in
+a file (the head), so a cut tail shows. A head that lags behind is no fault (a process may die between the commit and
+the file): the events after it carry their own signatures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from django.conf import settings
+
+from veilmark.core.files import folder_lock, write_atomically
+from veilmark.core.keys import signing_key
+
+GENESIS = "sha256:" + "0" * 64
+KEY_NAME = "ledger"
+
+
+def canonical(value: object) -> str:
+    """JSON with one spelling: sorted keys, no spaces, ASCII, no NaN. Raises ValueError, TypeError."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(
+    *,
+    sequence: int,
+    kind: str,
+    actor_id: str,
+    subject_type: str,
+    subject_id: str,
+    payload_text: str,
+    created_at: datetime,
+    previous_digest: str,
+) -> str:
+    """`sha256:<hex>` over canonical JSON of the fields."""
+    fields: Mapping[str, object] = {
+        "sequence": sequence,
+        "kind": kind,
+        "actor": actor_id,
+        "subject_type": subject_type,
+        "subject_id": subject_id,
+        "payload": payload_text,
+        "created_at": created_at.isoformat(timespec="microseconds"),
+        "previous_digest": previous_digest,
+    }
+    return "sha256:" + sha256(canonical(fields).encode()).hexdigest()
+
+
+def sign(digest: str) -> str:
+    """Ed25519 over the digest's text, in hex."""
+    return signing_key(KEY_NAME).sign(digest.encode()).hex()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """The newest event as it stood when its transaction was committed."""
+
+    sequence: int
+    digest: str
+    signature: str
+
+
+def head_path() -> Path:
+    return Path(settings.VEILMARK_VAR) / "ledger" / "head.json"
+
+
+def head_read() -> Head | None:
+    """The head, or None where there is no file. Raises ValueError where the file is no head."""
+    try:
+        fields = json.loads(head_path().read_text())
+        return Head(sequence=int(fields["sequence"]), digest=str(fields["digest"]), signature=str(fields["signature"]))
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError) as error:
+        raise ValueError("no ledger head") from error
+
+
+def head_write(head: Head) -> None:
+    """Keep `head` unless a later one is there already: commits of two processes may arrive in either order."""
+    path = head_path()
+    with folder_lock(path.parent):
+        try:
+            present = head_read()
+        except ValueError:
+            return  # a damaged head is evidence: `ledger_verify` reports it, and nothing paints over it
+        if present is None or present.sequence < head.sequence:
+            write_atomically(path, canonical(asdict(head)).encode())

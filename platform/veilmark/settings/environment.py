@@ -1,0 +1,65 @@
+"""The one source of settings: the environment. No other module of the platform reads a VEILMARK_ variable."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default)
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """True for 1, true, yes, on. Raises ImproperlyConfigured for anything that is neither yes nor no."""
+    value = os.environ.get(name, "yes" if default else "no").lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"", "0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name}: is {value!r}; set yes or no")
+
+
+def words(name: str) -> list[str]:
+    return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
+
+
+def required(name: str, remedy: str) -> str:
+    """The variable, or a refusal to start: production has no defaults for what protects people."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ImproperlyConfigured(f"{name}: is not set; {remedy}")
+    return value
+
+
+def var_folder() -> Path:
+    """Where files, keys and SQLite databases lie."""
+    return Path(os.environ.get("VEILMARK_VAR", str(ROOT / "var"))).resolve()
+
+
+def secret_file(path: Path) -> str:
+    """The secret in `path`, generated at first start with mode 0600.
+
+    Two processes that start together agree: the secret is written whole beside its place and linked into it, which
+    fails for all but the first.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as stream:
+            stream.write(secrets.token_urlsafe(48))
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first: its secret is the one
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
