@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,24 +111,35 @@ class ImageSet:
                 state.update(array.tobytes())
         return f"sha256:{state.hexdigest()}"
 
-    def save(self, path: Path) -> None:
+    def write(self, stream: IO[bytes]) -> None:
         """Write the contract's `.npz`: `images` and the columns that are present."""
         arrays = {"images": self.images, **dict(self.columns())}
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+    def save(self, path: Path) -> None:
+        """`write` to a file."""
         with path.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+            self.write(stream)
 
     @classmethod
     def load(cls, path: Path) -> ImageSet:
+        """`read` from a file. Raises DataError in one line."""
+        try:
+            with path.open("rb") as stream:
+                return cls.read(stream, where=str(path))
+        except OSError as error:
+            raise DataError("no such file, or not readable", where=str(path), remedy="check the path") from error
+
+    @classmethod
+    def read(cls, stream: IO[bytes], *, where: str) -> ImageSet:
         """Read an `.npz` of the contract; `labels` is accepted for `label`. Raises DataError in one line."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(stream, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except FileNotFoundError as error:
-            raise DataError("no such file", where=str(path), remedy="check the path") from error
-        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-            raise DataError("not a readable .npz", where=str(path), remedy="write it with numpy.savez") from error
+        except (ValueError, TypeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DataError("not a readable .npz", where=where, remedy="write it with numpy.savez") from error
         if "images" not in arrays:
-            raise DataError("has no array `images`", where=str(path), remedy="name the pixel array `images`")
+            raise DataError("has no array `images`", where=where, remedy="name the pixel array `images`")
         if "labels" in arrays:
             arrays.setdefault("label", arrays["labels"])
         columns = {name: arrays[name].astype(str) for name in COLUMNS if name in arrays}
