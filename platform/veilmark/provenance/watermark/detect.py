@@ -1,0 +1,146 @@
+"""Finding a mark without the original.
+
+The search goes through stages, each a set of hypotheses about what the image went through. A hypothesis turns the
+image into soft slot values; its pilots tell how promising it is; the best few of a stage are decoded; a decoded
+message counts where its keyed 32-bit check holds.
+
+False positives are derived, not fitted: a message decoded from an unmarked image passes the check with probability
+2^-32, so a search that decoded n messages errs with probability at most n x 2^-32. The last stage needs no decoding:
+it correlates the soft values with the code words of a release's known ids. Code words are scrambled by keyed signs,
+and by Hoeffding's inequality a sum of fixed values with random signs exceeds t times their norm with probability
+at most exp(-t^2 / 2); t is chosen so that the sum over ids and hypotheses stays below `CORRELATION_ERROR`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veilmark.provenance.watermark import code, plane
+from veilmark.provenance.watermark.hypotheses import (
+    Hypotheses,
+    aligned,
+    by_filter,
+    by_gain,
+    by_offset,
+    by_orientation,
+    by_rotation,
+    correlate,
+)
+from veilmark.provenance.watermark.mark_id import (
+    CHECK_BITS,
+    PUBLIC_DETECTION_KEY,
+    MarkId,
+    checked_id,
+    message_bits,
+)
+from veilmark.provenance.watermark.pattern import PROFILES, Pattern, pattern_for, profile_for
+
+CORRELATION_ERROR = 2.0**-24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """`stage` names what found the mark, "none" where nothing did.
+
+    `false_positive_rate` bounds the probability that this search, as far as it went, finds a mark in an unmarked image.
+    """
+
+    detected: bool
+    id: MarkId | None
+    stage: str
+    false_positive_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    name: str
+    hypotheses: Callable[[NDArray[np.float32], Pattern], Hypotheses]
+    n_decoded: int
+    larger_tile_too: bool = False  # cropping may have made an image too small for the tile that it was marked with
+
+
+_STAGES = (
+    _Stage(name="direct", hypotheses=aligned, n_decoded=1),
+    _Stage(name="filter", hypotheses=by_filter, n_decoded=6),
+    _Stage(name="gain", hypotheses=by_gain, n_decoded=6),
+    _Stage(name="flip", hypotheses=by_orientation, n_decoded=3),
+    _Stage(name="crop", hypotheses=by_offset, n_decoded=8, larger_tile_too=True),
+    _Stage(name="rotation", hypotheses=by_rotation, n_decoded=8),
+)
+
+
+def detect_mark(
+    image: NDArray[np.generic],
+    *,
+    key: bytes = PUBLIC_DETECTION_KEY,
+    known_ids: Sequence[MarkId] | None = None,
+) -> Detection:
+    """Search one image [H, W] or [H, W, 3], uint8 or uint16; with `known_ids` also by correlation against them.
+
+    Raises MarkError for an array of another kind.
+    """
+    plane.check_images(image[None])
+    return _Search(plane.stretched(image[None])[0], key).run(known_ids or ())
+
+
+def direct_ids(images: NDArray[np.generic], *, key: bytes = PUBLIC_DETECTION_KEY) -> list[MarkId | None]:
+    """The first stage alone on a batch [N, H, W(, 3)]: what the unmodified image says. 2^-32 false positives each."""
+    plane.check_images(images)
+    pattern = pattern_for(profile_for(*images.shape[1:3]), key)
+    bits = code.decode(pattern.gather(aligned(plane.stretched(images), pattern).folded))
+    return [checked_id(message, key) for message in bits]
+
+
+@dataclass
+class _Search:
+    image: NDArray[np.float32]
+    key: bytes
+    n_decoded: int = 0
+    evidence: list[tuple[Pattern, NDArray[np.float32]]] = field(default_factory=list)
+
+    def run(self, known_ids: Sequence[MarkId]) -> Detection:
+        if min(self.image.shape) >= plane.BLOCK:
+            for stage in _STAGES:
+                if (found := self._decode(stage)) is not None:
+                    return self._detection(found, stage.name, 0.0)
+            if known_ids:
+                found = self._correlate(known_ids)
+                return self._detection(found, "manifest" if found else "none", CORRELATION_ERROR)
+        return self._detection(None, "none", 0.0)
+
+    def _detection(self, found: MarkId | None, stage: str, extra_rate: float) -> Detection:
+        rate = self.n_decoded * 2.0**-CHECK_BITS + extra_rate
+        return Detection(detected=found is not None, id=found, stage=stage, false_positive_rate=rate)
+
+    def _decode(self, stage: _Stage) -> MarkId | None:
+        for pattern in self._patterns(stage):
+            best = stage.hypotheses(self.image, pattern).best(stage.n_decoded)
+            self.evidence.append((pattern, best.folded))
+            self.n_decoded += len(best.folded)
+            for message in code.decode(pattern.gather(best.folded)):
+                if (found := checked_id(message, self.key)) is not None:
+                    return found
+        return None
+
+    def _patterns(self, stage: _Stage) -> Iterator[Pattern]:
+        first = PROFILES.index(profile_for(*self.image.shape))
+        last = first + 1 if stage.larger_tile_too else first
+        for profile in PROFILES[first : last + 1]:
+            yield pattern_for(profile, self.key)
+
+    def _correlate(self, known_ids: Sequence[MarkId]) -> MarkId | None:
+        n_tried = len(known_ids) * sum(len(folded) for _, folded in self.evidence)
+        threshold = math.sqrt(2 * math.log(n_tried / CORRELATION_ERROR))
+        messages = message_bits(known_ids, self.key)
+        best, best_z = None, threshold
+        for pattern, folded in self.evidence:
+            z = correlate(folded, messages, pattern)
+            at = int(z.argmax())
+            if z[at] > best_z:
+                best, best_z = known_ids[at], float(z[at])
+        return best

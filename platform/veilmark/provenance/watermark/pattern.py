@@ -1,0 +1,141 @@
+"""Where a mark's bits lie: the keyed pattern of projections, dither, pilots and slots that a tile repeats.
+
+An image is cut into 8x8 blocks. In each block the first nine AC coefficients of the DCT are projected on a few keyed
+orthonormal vectors ("slots"); a square tile of blocks carries one code word and pilots, and repeats over the image.
+Projecting pixels on (DCT basis x keyed vector) is one matrix product, so no transform is ever computed.
+
+The pattern is expanded from the key by SHAKE-256 and plain arithmetic, not by numpy's generators, whose streams may
+change between versions: a mark must be readable for as long as the image exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veilmark.provenance.watermark import code
+from veilmark.provenance.watermark.mark_id import MESSAGE_BITS
+
+BLOCK = 8
+MIN_SIDE = 64  # pixels; below, a tile does not fit and no mark is promised
+_COEFFICIENTS = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))  # first nine AC, zigzag
+_N_CODED = code.coded_length(MESSAGE_BITS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A tile's shape and strength. `tile` in blocks, `n_slots` a block, `step` of the quantiser in 0..255 units."""
+
+    name: str
+    tile: int
+    n_slots: int
+    step: float
+
+
+# Larger tiles spread a bit over fewer, stronger slots. Steps put the distortion just above the issue's PSNR goals.
+PROFILES = (
+    Profile(name="S", tile=8, n_slots=6, step=26.0),
+    Profile(name="M", tile=16, n_slots=2, step=36.0),
+    Profile(name="L", tile=32, n_slots=1, step=44.0),
+)
+
+
+def profile_for(height: int, width: int) -> Profile:
+    """The largest tile that fits into an image; the smallest one for images too small for any."""
+    fitting = [profile for profile in PROFILES if profile.tile * BLOCK <= min(height, width)]
+    return fitting[-1] if fitting else PROFILES[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pattern:
+    """A profile under a key. Slots are numbered row, column, slot over the tile: n = tile * tile * n_slots.
+
+    `projection` [64, n_slots] maps a block's 64 pixels to its slots; `dither` [n_slots] in 0..1 of a step;
+    `data_slots` are the slots that carry coded bits 0, 1, 2, ... (beginning again when the code word ends);
+    `scramble` [n] is +1 or -1; `pilots` [tile, tile, n_slots] holds the other slots' signs, 0 in the data slots.
+    """
+
+    profile: Profile
+    projection: NDArray[np.float32]
+    dither: NDArray[np.float32]
+    data_slots: NDArray[np.intp]
+    scramble: NDArray[np.float32]
+    pilots: NDArray[np.float32]
+
+    def slot_signs(self, messages: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Messages [N, 96] to the sign (+1 for bit 0) in every slot, pilots included: [N, tile, tile, n_slots]."""
+        coded = 1 - 2 * code.encode(messages).astype(np.float32)
+        signs = np.ones((len(messages), self.scramble.size), np.float32)
+        signs[:, self.data_slots] = coded[:, np.arange(self.data_slots.size) % _N_CODED]
+        return (signs * self.scramble).reshape(-1, *self.pilots.shape)
+
+    def gather(self, folded: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Soft slot values [K, tile, tile, n_slots] to soft coded bits [K, 3 (96 + 8)], repeats added up."""
+        plain = folded.reshape(len(folded), -1) * self.scramble
+        n_repeats = -(-self.data_slots.size // _N_CODED)
+        soft = np.zeros((len(folded), n_repeats * _N_CODED), np.float32)
+        soft[:, : self.data_slots.size] = plain[:, self.data_slots]
+        return soft.reshape(len(folded), n_repeats, _N_CODED).sum(axis=1)
+
+
+@lru_cache(maxsize=16)
+def pattern_for(profile: Profile, key: bytes) -> Pattern:
+    """Expand `key` into the pattern of `profile`."""
+    stream = _KeyStream(key, profile.name)
+    n = profile.tile**2 * profile.n_slots
+    vectors = _orthonormal(stream.normal(len(_COEFFICIENTS) * profile.n_slots).reshape(-1, len(_COEFFICIENTS)))
+    dither = stream.uniform(profile.n_slots)
+    order = np.argsort(stream.uniform(n), kind="stable")
+    n_pilots = min(n - _N_CODED, max(64, n // 6))
+    scramble = np.where(stream.uniform(n) < 0.5, -1, 1).astype(np.float32)
+    pilots = scramble.copy()
+    pilots[order[n_pilots:]] = 0
+    return Pattern(
+        profile=profile,
+        projection=(_dct_basis() @ vectors.T).astype(np.float32),
+        dither=dither.astype(np.float32),
+        data_slots=order[n_pilots:],
+        scramble=scramble,
+        pilots=pilots.reshape(profile.tile, profile.tile, profile.n_slots),
+    )
+
+
+class _KeyStream:
+    """Numbers in 0..1 from SHAKE-256 of the key and a name, the same on every machine and version."""
+
+    def __init__(self, key: bytes, name: str) -> None:
+        self._seed = len(key).to_bytes(4, "big") + key + name.encode()
+        self._n_calls = 0
+
+    def uniform(self, n: int) -> NDArray[np.float64]:
+        self._n_calls += 1
+        expanded = hashlib.shake_256(self._seed + self._n_calls.to_bytes(4, "big")).digest(8 * n)
+        return (np.frombuffer(expanded, ">u8") >> np.uint64(11)).astype(np.float64) / 2**53
+
+    def normal(self, n: int) -> NDArray[np.float64]:
+        radius, angle = np.sqrt(-2 * np.log1p(-self.uniform(n))), 2 * np.pi * self.uniform(n)
+        result: NDArray[np.float64] = radius * np.cos(angle)
+        return result
+
+
+def _orthonormal(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gram-Schmidt. A single row is flattened to signs, which spreads its energy evenly over the coefficients."""
+    if len(rows) == 1:
+        rows = np.sign(rows)
+    result: list[NDArray[np.float64]] = []
+    for row in rows:
+        rest = row - sum((row @ done) * done for done in result)
+        result.append(rest / np.sqrt(rest @ rest))
+    return np.array(result)
+
+
+def _dct_basis() -> NDArray[np.float64]:
+    """[64, 9]: the orthonormal 8x8 DCT-II basis images of the coefficients in use."""
+    k = np.arange(BLOCK)
+    rows = np.sqrt(2 / BLOCK) * np.cos(np.pi * (2 * k + 1) * k[:, None] / (2 * BLOCK))
+    rows[0] /= np.sqrt(2)
+    return np.stack([np.outer(rows[u], rows[v]).ravel() for u, v in _COEFFICIENTS], axis=1)
