@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from veilmark.accounts.models import User
+from veilmark.accounts.permissions import signed_in
 from veilmark.accounts.services import api_token_create
 from veilmark.core.errors import NotAllowedError
 
@@ -49,4 +50,4 @@ class MeView(APIView):
     @extend_schema(responses=PersonSerializer)
     def get(self, request: Request) -> Response:
         """Who the token belongs to."""
-        return Response(PersonSerializer(request.user).data)
+        return Response(PersonSerializer(signed_in(request)).data)

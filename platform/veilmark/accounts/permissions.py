@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from rest_framework.request import Request
 
 from veilmark.accounts.models import Role, User
 from veilmark.core.errors import NotAllowedError
@@ -52,3 +54,10 @@ def require(user: User | AnonymousUser | None, action: str) -> None:
         raise NotAllowedError(
             "is not allowed to", where=f"{who}, {action}", remedy=f"ask a person with the role {roles}"
         )
+
+
+def signed_in(request: HttpRequest | Request) -> User:
+    """The person behind a request. Raises NotAllowedError where nobody signed in."""
+    if not isinstance(request.user, User):
+        raise NotAllowedError("nobody is signed in", remedy="sign in first")
+    return request.user

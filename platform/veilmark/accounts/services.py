@@ -13,6 +13,7 @@ from knox.models import get_token_model
 
 from veilmark.accounts.models import Role, User
 from veilmark.accounts.permissions import require
+from veilmark.accounts.signals import person_created, reauthenticated, token_created
 from veilmark.core.errors import ApplicationError, NotAllowedError
 
 
@@ -37,7 +38,15 @@ def person_create(
     except ValidationError as error:
         raise ApplicationError(" ".join(error.messages), where=f"person {username}", remedy="correct it") from error
     user.save()
+    person_created.send(User, person=user, acting_user=acting_user)
     return user
+
+
+@transaction.atomic
+def _reauthenticated(user: User) -> None:
+    user.reauthenticated_at = timezone.now()
+    user.save(update_fields=["reauthenticated_at"])
+    reauthenticated.send(User, person=user)
 
 
 def reauthenticate(*, user: User, password: str) -> None:
@@ -54,8 +63,7 @@ def reauthenticate(*, user: User, password: str) -> None:
     if proven is None or proven.pk != user.pk:
         remedy = "enter your own password; after five wrong ones wait 15 minutes"
         raise NotAllowedError("the password was not accepted", where=user.get_username(), remedy=remedy)
-    user.reauthenticated_at = timezone.now()
-    user.save(update_fields=["reauthenticated_at"])
+    _reauthenticated(user)
 
 
 def require_reauthenticated(user: User) -> None:
@@ -67,7 +75,9 @@ def require_reauthenticated(user: User) -> None:
         )
 
 
+@transaction.atomic
 def api_token_create(*, user: User) -> str:
     """A token for the API, shown once: only its digest is stored. It ends by itself (REST_KNOX)."""
     _, token = get_token_model().objects.create(user=user)
+    token_created.send(User, person=user)
     return str(token)

@@ -4,7 +4,7 @@ from django.views.decorators.http import require_safe
 
 
 @require_safe
-def healthz(request: HttpRequest) -> JsonResponse:
+def healthz(_: HttpRequest) -> JsonResponse:
     """200 where the database answers. For load balancers, so without sign-in and without details."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")

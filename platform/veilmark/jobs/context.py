@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.utils import timezone
+
 from veilmark.accounts.models import User
 from veilmark.core.errors import StateError
 from veilmark.jobs.models import Job
@@ -33,5 +35,5 @@ class JobContext:
             return
         self._written_at = now
         running = Job.objects.filter(id=self.id, state=Job.State.RUNNING)
-        if not running.update(n_done=done, n_total=total, message=message[:500]):
+        if not running.update(n_done=done, n_total=total, message=message[:500], updated_at=timezone.now()):
             raise CancelledError("was cancelled", where=f"job {self.id}")

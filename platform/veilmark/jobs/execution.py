@@ -30,12 +30,17 @@ def job_execute(job_id: UUID) -> str:
         task_named(job.task)(context, **job.arguments)
     except CancelledError:
         return Job.State.CANCELLED
-    except Exception as error:  # noqa: BLE001 - a task may fail in any way, and each must reach its person
+    except Exception as error:
         refusal = refusal_of(error)
         if refusal is None:
             logger.exception("job %s (%s) failed by a defect", job.id, job.task)
         return _finish(job_id, Job.State.FAILED, str(refusal or f"{type(error).__name__}: {error}").replace("\n", " "))
     return _finish(job_id, Job.State.DONE, "")
+
+
+def job_abandon(job_id: UUID, reason: str) -> None:
+    """End a job whose workflow has ended without it. Does nothing to a job that has ended."""
+    _finish(job_id, Job.State.FAILED, reason)
 
 
 @transaction.atomic

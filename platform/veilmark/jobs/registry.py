@@ -9,16 +9,13 @@ A task may be run again from its start after a crash, so it must pick up what it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.module_loading import autodiscover_modules
 
 from veilmark.core.errors import NotFoundError
 
-if TYPE_CHECKING:
-    from veilmark.jobs.context import JobContext
-
-    Task = Callable[..., Any]
+Task = Callable[..., Any]
 
 _TASKS: dict[str, Task] = {}
 

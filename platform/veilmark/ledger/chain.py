@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
 from veilmark.core.files import folder_lock, write_atomically
 from veilmark.core.keys import signing_key
+from veilmark.ledger.models import Event
 
 GENESIS = "sha256:" + "0" * 64
 KEY_NAME = "ledger"
@@ -29,27 +30,17 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def digest_of(
-    *,
-    sequence: int,
-    kind: str,
-    actor_id: str,
-    subject_type: str,
-    subject_id: str,
-    payload_text: str,
-    created_at: datetime,
-    previous_digest: str,
-) -> str:
-    """`sha256:<hex>` over canonical JSON of the fields."""
+def digest_of(event: Event) -> str:
+    """`sha256:<hex>` over canonical JSON of the event's fields."""
     fields: Mapping[str, object] = {
-        "sequence": sequence,
-        "kind": kind,
-        "actor": actor_id,
-        "subject_type": subject_type,
-        "subject_id": subject_id,
-        "payload": payload_text,
-        "created_at": created_at.isoformat(timespec="microseconds"),
-        "previous_digest": previous_digest,
+        "sequence": event.sequence,
+        "kind": event.kind,
+        "actor": str(event.actor_id or ""),
+        "subject_type": event.subject_type,
+        "subject_id": event.subject_id,
+        "payload": event.payload_text,
+        "created_at": event.created_at.isoformat(timespec="microseconds"),
+        "previous_digest": event.previous_digest,
     }
     return "sha256:" + sha256(canonical(fields).encode()).hexdigest()
 
@@ -57,6 +48,10 @@ def digest_of(
 def sign(digest: str) -> str:
     """Ed25519 over the digest's text, in hex."""
     return signing_key(KEY_NAME).sign(digest.encode()).hex()
+
+
+def public_key() -> Ed25519PublicKey:
+    return signing_key(KEY_NAME).public_key()
 
 
 @dataclass(frozen=True, kw_only=True)

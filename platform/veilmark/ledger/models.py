@@ -17,7 +17,7 @@ def _refuse(what: str) -> NoReturn:
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    def update(self, **kwargs: Any) -> NoReturn:
+    def update(self, **_: Any) -> NoReturn:
         _refuse("changed")
 
     def delete(self) -> NoReturn:
@@ -28,7 +28,8 @@ class Event(models.Model):
     """One link of the chain. Written by `event_append` alone; triggers in the database refuse every later change.
 
     payload_text: canonical JSON, kept as text because the digest covers its bytes (a JSON column may rewrite numbers).
-    digest: `sha256:<hex>` over all fields above it and the previous event's digest. signature: Ed25519 over digest, hex.
+    digest: `sha256:<hex>` over all fields above it and the previous event's digest.
+    signature: Ed25519 over the digest, in hex.
     """
 
     sequence = models.PositiveBigIntegerField(primary_key=True)
@@ -51,18 +52,18 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.sequence} {self.kind}"
 
-    @property
-    def payload(self) -> dict[str, Any]:
-        payload: dict[str, Any] = json.loads(self.payload_text)
-        return payload
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             _refuse("changed")
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
         _refuse("removed")
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        payload: dict[str, Any] = json.loads(self.payload_text)
+        return payload
 
 
 class PrivacySpendRecord(BaseModel):

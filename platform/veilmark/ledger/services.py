@@ -41,19 +41,20 @@ def event_append(
     last = Event.objects.order_by("-sequence").values_list("sequence", "digest").first()
     sequence, previous_digest = (last[0] + 1, last[1]) if last else (1, GENESIS)
     subject_type, subject_id = _subject(subject)
-    actor_id = actor.pk if actor else None
-    fields = {
-        "sequence": sequence,
-        "kind": kind,
-        "subject_type": subject_type,
-        "subject_id": subject_id,
-        "payload_text": canonical(dict(payload or {})),
-        "created_at": datetime.now(UTC),
-        "previous_digest": previous_digest,
-    }
-    digest = digest_of(actor_id=str(actor_id or ""), **fields)
-    event = Event.objects.create(actor_id=actor_id, digest=digest, signature=sign(digest), **fields)
-    head = Head(sequence=sequence, digest=digest, signature=event.signature)
+    event = Event(
+        sequence=sequence,
+        kind=kind,
+        actor=actor,
+        subject_type=subject_type,
+        subject_id=subject_id,
+        payload_text=canonical(dict(payload or {})),
+        created_at=datetime.now(UTC),
+        previous_digest=previous_digest,
+    )
+    event.digest = digest_of(event)
+    event.signature = sign(event.digest)
+    event.save(force_insert=True)
+    head = Head(sequence=sequence, digest=event.digest, signature=event.signature)
     transaction.on_commit(lambda: head_write(head))
     return event
 

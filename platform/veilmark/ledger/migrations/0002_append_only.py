@@ -1,6 +1,8 @@
 """The database itself refuses to change or remove an event, whoever asks."""
 
+from django.apps.registry import Apps
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 SQLITE = """
 CREATE TRIGGER ledger_event_no_{verb} BEFORE {VERB} ON ledger_event
@@ -21,7 +23,7 @@ DROP FUNCTION ledger_event_refuse();
 """
 
 
-def add_triggers(apps, schema_editor):
+def add_triggers(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(POSTGRESQL)
         return
@@ -29,7 +31,7 @@ def add_triggers(apps, schema_editor):
         schema_editor.execute(SQLITE.format(verb=verb, VERB=verb.upper()))
 
 
-def remove_triggers(apps, schema_editor):
+def remove_triggers(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(REMOVE_POSTGRESQL)
         return

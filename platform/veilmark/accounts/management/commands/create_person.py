@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="the name that others see")
         parser.add_argument("--password-stdin", action="store_true")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **options: Any) -> None:
         password = sys.stdin.readline().rstrip("\n") if options["password_stdin"] else getpass.getpass()
         person = person_create(
             username=options["username"], password=password, role=options["role"], display_name=options["name"]
