@@ -8,15 +8,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the place, sync, move into it: a reader sees the old content or the new, never half."""
+@contextmanager
+def draft_of(path: Path) -> Iterator[BinaryIO]:
+    """Write beside `path` (mode 0600), sync, move into it: a reader sees the old content or the new, never half.
+
+    Where the block raises, nothing is left behind. Folders are made as needed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         Path(draft).replace(path)
@@ -24,6 +29,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         Path(draft).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    with draft_of(path) as stream:
+        stream.write(content)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from veilmark.crypto.base import KeyProvider, Signer
+from veilmark.crypto.file_keys import FileKeyProvider
 from veilmark.settings import environment
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from veilmark.crypto import FileKeyProvider
-
-
-def key_provider() -> FileKeyProvider:
+def key_provider() -> KeyProvider:
     """Keys in `var/keys`, unlocked with the passphrase of the environment, or one generated at first use."""
     folder = Path(settings.VEILMARK_VAR) / "keys"
     return _open(folder, settings.VEILMARK_PASSPHRASE or environment.secret_file(folder / "passphrase"))
 
 
 @lru_cache(maxsize=4)
-def _open(folder: Path, passphrase: str) -> FileKeyProvider:
-    from veilmark.crypto import FileKeyProvider
-
+def _open(folder: Path, passphrase: str) -> KeyProvider:
     return FileKeyProvider(folder, passphrase)
 
 
-def signing_key(name: str) -> Ed25519PrivateKey:
-    return key_provider().signing_key(name)
+@lru_cache(maxsize=16)
+def _signing_key(provider: KeyProvider, name: str) -> Signer:
+    return provider.signing_key(name)
+
+
+def signing_key(name: str) -> Signer:
+    """The signer of that name (a-z, 0-9, inner hyphens), made at its first use."""
+    return _signing_key(key_provider(), name)

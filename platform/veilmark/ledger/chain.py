@@ -51,7 +51,7 @@ def sign(digest: str) -> str:
 
 
 def public_key() -> Ed25519PublicKey:
-    return signing_key(KEY_NAME).public_key()
+    return Ed25519PublicKey.from_public_bytes(signing_key(KEY_NAME).public_key_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
