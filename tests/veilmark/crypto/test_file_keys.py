@@ -1,0 +1,169 @@
+"""The file key provider: modes, wrong passphrases, changed files, and two processes at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from veilmark.crypto.base import CryptoError, KeyProvider
+from veilmark.crypto.file_keys import FileKeyProvider
+
+PASSPHRASE = "correct horse battery staple"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "keys"
+
+
+@pytest.fixture
+def provider(folder: Path) -> FileKeyProvider:
+    return FileKeyProvider(folder, PASSPHRASE)
+
+
+def test_keys_survive_a_restart(folder: Path, provider: FileKeyProvider) -> None:
+    wrapped = provider.create_data_key()
+    signer = provider.signing_key("release")
+    again: KeyProvider = FileKeyProvider(folder, PASSPHRASE)
+    assert again.unwrap(wrapped) == provider.unwrap(wrapped)
+    assert again.encryption_key_id == provider.encryption_key_id
+    assert again.signing_key("release").key_id == signer.key_id
+
+
+def test_data_keys_are_fresh_and_hidden(provider: FileKeyProvider) -> None:
+    first, second = provider.create_data_key(), provider.create_data_key()
+    assert len(provider.unwrap(first)) == 32
+    assert provider.unwrap(first) != provider.unwrap(second)
+    assert provider.unwrap(first) not in first
+
+
+def test_signatures_verify_and_names_have_their_own_keys(provider: FileKeyProvider) -> None:
+    signer = provider.signing_key("release")
+    public = Ed25519PublicKey.from_public_bytes(signer.public_key_bytes)
+    public.verify(signer.sign(b"manifest"), b"manifest")
+    with pytest.raises(InvalidSignature):
+        public.verify(signer.sign(b"manifest"), b"manifest.")
+    assert provider.signing_key("ledger").key_id != signer.key_id
+    assert signer.key_id.startswith("sha256:")
+
+
+def test_only_the_owner_may_read(folder: Path, provider: FileKeyProvider) -> None:
+    provider.signing_key("release")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = list(folder.iterdir())
+    assert {path.name for path in files} == {"master.key", "signing-release.key"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_wrong_passphrase_is_refused_and_changes_nothing(folder: Path, provider: FileKeyProvider) -> None:
+    before = (folder / "master.key").read_bytes()
+    with pytest.raises(CryptoError, match="passphrase"):
+        FileKeyProvider(folder, PASSPHRASE + ".")
+    assert (folder / "master.key").read_bytes() == before
+
+
+def test_empty_passphrase_is_refused(folder: Path) -> None:
+    with pytest.raises(CryptoError, match="empty"):
+        FileKeyProvider(folder, "")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o710, 0o704], ids=oct)
+def test_open_folder_is_refused(folder: Path, provider: FileKeyProvider, mode: int) -> None:
+    folder.chmod(mode)
+    with pytest.raises(CryptoError, match="chmod 700"):
+        FileKeyProvider(folder, PASSPHRASE)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604], ids=oct)
+def test_open_file_is_refused(folder: Path, provider: FileKeyProvider, mode: int) -> None:
+    (folder / "master.key").chmod(mode)
+    with pytest.raises(CryptoError, match="chmod 600"):
+        FileKeyProvider(folder, PASSPHRASE)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(80)], ids=["empty", "short", "zeros"])
+def test_damaged_files_are_refused(folder: Path, provider: FileKeyProvider, content: bytes) -> None:
+    provider.signing_key("release")
+    (folder / "signing-release.key").write_bytes(content)
+    with pytest.raises(CryptoError, match="signing-release"):
+        provider.signing_key("release")
+    (folder / "master.key").write_bytes(content)
+    with pytest.raises(CryptoError, match="master"):
+        FileKeyProvider(folder, PASSPHRASE)
+
+
+def test_a_signing_key_cannot_take_anothers_place(folder: Path, provider: FileKeyProvider) -> None:
+    provider.signing_key("release")
+    provider.signing_key("ledger")
+    (folder / "signing-release.key").replace(folder / "signing-ledger.key")
+    with pytest.raises(CryptoError, match="signing-ledger"):
+        provider.signing_key("ledger")
+
+
+def test_any_changed_byte_of_a_wrapped_key_is_found(provider: FileKeyProvider) -> None:
+    wrapped = provider.create_data_key()
+    for index in range(len(wrapped)):
+        changed = wrapped[:index] + bytes([wrapped[index] ^ 1]) + wrapped[index + 1 :]
+        with pytest.raises(CryptoError, match="wrapped data key"):
+            provider.unwrap(changed)
+    for length in (0, 3, 16, len(wrapped) - 1):
+        with pytest.raises(CryptoError):
+            provider.unwrap(wrapped[:length])
+
+
+def test_another_master_key_unwraps_nothing(tmp_path: Path, provider: FileKeyProvider) -> None:
+    other = FileKeyProvider(tmp_path / "other", PASSPHRASE)
+    with pytest.raises(CryptoError):
+        other.unwrap(provider.create_data_key())
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "A", "a b", "-a", "a-", "x" * 65, "a\n"], ids=repr)
+def test_names_that_are_no_names(folder: Path, provider: FileKeyProvider, name: str) -> None:
+    with pytest.raises(CryptoError, match="name"):
+        provider.signing_key(name)
+    assert [path.name for path in folder.iterdir()] == ["master.key"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CryptoError, match="cannot be made"):
+        FileKeyProvider(tmp_path / "file" / "keys", PASSPHRASE)
+
+
+START = """
+import sys
+from pathlib import Path
+from veilmark.crypto.file_keys import FileKeyProvider
+print("ready", flush=True)
+sys.stdin.readline()
+provider = FileKeyProvider(Path(sys.argv[1]), sys.argv[2])
+print(provider.encryption_key_id, provider.signing_key("release").key_id)
+"""
+
+
+def test_processes_that_start_at_once_share_one_master_key(folder: Path) -> None:
+    command = [sys.executable, "-c", START, str(folder), PASSPHRASE]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = {process.communicate(timeout=60)[0] for process in processes}
+    assert len(answers) == 1
+    assert answers.pop().startswith("sha256:")
+    assert {path.name for path in folder.iterdir()} == {"master.key", "signing-release.key"}
