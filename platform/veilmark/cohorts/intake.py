@@ -1,0 +1,163 @@
+"""Reading what a custodian hands over: arrays or image files with a table, a zip of either, or DICOM files.
+
+Everything is read before anything is kept: a source that cannot be used raises IntakeError and changes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from generators.data import ImageSet
+from veilmark.cohorts.archives import extract_zip
+from veilmark.cohorts.mapping import CohortMapping
+from veilmark.core.errors import ApplicationError
+
+TABLE, ARRAYS = "metadata.csv", "images.npz"
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Row = Mapping[str, str]
+Progress = Callable[[int, int, str], None]
+
+
+class IntakeError(ApplicationError):
+    """A source that cannot be read as a cohort."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCohort:
+    """What was handed over, as it stood there: values are the source's own text, one an image.
+
+    kind: npz, images or dicom. left_out: one line for each DICOM file that could not be used.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    images: Pixels
+    columns: Mapping[str, tuple[str, ...]]
+    left_out: tuple[str, ...] = field(default_factory=tuple)
+
+
+def read_source(path: Path, mapping: CohortMapping, *, scratch: Path, progress: Progress) -> SourceCohort:
+    """Read a folder or a zip. `scratch` is a private folder of this site for what a zip holds.
+
+    Raises IntakeError, MappingError or DicomError, each in one line.
+    """
+    if not path.exists():
+        raise IntakeError("no such file or folder", where=str(path), remedy="check the path")
+    with ExitStack() as stack:
+        if path.is_file():
+            folder = Path(stack.enter_context(TemporaryDirectory(dir=scratch)))
+            path = extract_zip(path, folder)
+        return _read_folder(path, mapping, progress)
+
+
+def _read_folder(folder: Path, mapping: CohortMapping, progress: Progress) -> SourceCohort:
+    if not (folder / TABLE).is_file():
+        from veilmark.cohorts.dicom_intake import read_dicom_source
+
+        return read_dicom_source(folder, mapping, progress)
+    rows = _read_table(folder / TABLE)
+    _require_columns(rows[0], mapping, folder / TABLE)
+    if (folder / ARRAYS).is_file():
+        return _from_arrays(folder, rows, mapping)
+    return _from_files(folder, rows, mapping, progress)
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(stream)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise IntakeError("is no CSV in UTF-8", where=str(path), remedy="save it as CSV, UTF-8") from error
+    if not rows:
+        raise IntakeError("holds zero images", where=str(path), remedy="give one row an image")
+    return rows
+
+
+def _require_columns(row: Row, mapping: CohortMapping, path: Path) -> None:
+    for role, column in mapping.columns.items():
+        if column not in row:
+            raise IntakeError(
+                f"has no column {column!r} for {role}", where=str(path), remedy=f"columns there: {', '.join(row)}"
+            )
+    if not {"image", "index"} & set(mapping.columns):
+        raise IntakeError("names neither image nor index", where="mapping", remedy='add index = "..." under [columns]')
+    if "label" not in mapping.columns:
+        raise IntakeError("names no label column", where="mapping", remedy='add label = "..." under [columns]')
+
+
+def _columns_of(rows: list[dict[str, str]], mapping: CohortMapping) -> dict[str, tuple[str, ...]]:
+    wanted = {role: column for role, column in mapping.columns.items() if role not in ("image", "index")}
+    return {role: tuple(row[column].strip() for row in rows) for role, column in wanted.items()}
+
+
+def _from_arrays(folder: Path, rows: list[dict[str, str]], mapping: CohortMapping) -> SourceCohort:
+    images = ImageSet.load(folder / ARRAYS).images
+    column = mapping.columns.get("index")
+    if column is None:
+        raise IntakeError("names no index column", where="mapping", remedy="images.npz needs the row of each image")
+    index = [_row_number(row[column], len(images), folder / TABLE) for row in rows]
+    if len(set(index)) != len(index):
+        raise IntakeError(f"column {column!r} names a row twice", where=str(folder / TABLE), remedy="one row an image")
+    name_column = mapping.columns.get("image") or next((name for name in ("source_file", "file") if name in rows[0]), None)
+    names = tuple(row[name_column] if name_column else f"row {number}" for row, number in zip(rows, index, strict=True))
+    return SourceCohort(kind="npz", names=names, images=images[np.array(index)], columns=_columns_of(rows, mapping))
+
+
+def _row_number(text: str, n_images: int, path: Path) -> int:
+    if not text.strip().isdigit() or int(text) >= n_images:
+        raise IntakeError(f"index {text!r} names no image", where=str(path), remedy=f"use 0 to {n_images - 1}")
+    return int(text)
+
+
+def _from_files(folder: Path, rows: list[dict[str, str]], mapping: CohortMapping, progress: Progress) -> SourceCohort:
+    column = mapping.columns.get("image")
+    if column is None:
+        raise IntakeError("names no image column", where="mapping", remedy=f"or put {ARRAYS} beside {TABLE}")
+    names = tuple(row[column].strip() for row in rows)
+    pixels = []
+    for done, name in enumerate(names):
+        pixels.append(read_image(folder, name))
+        progress(done + 1, len(names), "reading images")
+    return SourceCohort(kind="images", names=names, images=stack_images(names, pixels), columns=_columns_of(rows, mapping))
+
+
+def read_image(folder: Path, name: str) -> Pixels:
+    """One image file as uint8 or uint16, [H, W] or [H, W, 3]. Raises IntakeError where it is no image."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise IntakeError("no such image in the folder", where=name, remedy=f"check the image column of {TABLE}")
+    try:
+        with Image.open(path) as image:
+            mode = image.mode if image.mode in ("L", "RGB", "I;16") else "RGB" if image.mode == "P" else "L"
+            return np.asarray(image if image.mode == mode else image.convert(mode))
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise IntakeError("is no readable image", where=name, remedy="give PNG, JPEG, TIFF, BMP or DICOM") from error
+
+
+def stack_images(names: tuple[str, ...], pixels: list[Pixels]) -> Pixels:
+    """[N, H, W(, 3)] of images that agree in size, depth and channels. Raises IntakeError naming two that do not."""
+    first = pixels[0]
+    for name, image in zip(names, pixels, strict=True):
+        if image.shape != first.shape or image.dtype != first.dtype:
+            raise IntakeError(
+                f"is {_describe(image)}, but {names[0]} is {_describe(first)}",
+                where=name,
+                remedy="bring all images to one size, depth and number of channels",
+            )
+    return np.stack(pixels)  # type: ignore[return-value]
+
+
+def _describe(image: Pixels) -> str:
+    kind = "colour" if image.ndim == 3 else "grey"
+    return f"{image.shape[1]} x {image.shape[0]} {kind} {image.dtype.itemsize * 8} bit"

@@ -1,0 +1,117 @@
+"""The cohort mapping: a small TOML that says which column of a custodian's table means what.
+
+    [columns]
+    index = "index"            # row in images.npz, or instead: image = "file_name"
+    subject = "patient_id"
+    label = "finding"
+    sex = "sex"                # optional, as are age, view, site, licence
+    [label]
+    positive = ["Pneumonia"]
+    [dataset]
+    name = "..."
+    licence = "..."
+    legal_basis = "..."
+    purposes = ["research"]
+    permits_derivatives = true # optional; a profile refuses a release where it is not stated
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from veilmark.core.errors import ApplicationError
+
+COLUMN_ROLES = ("image", "index", "subject", "label", "sex", "age", "view", "site", "licence")
+SHIPPED = Path(__file__).parent / "mappings"
+
+
+class MappingError(ApplicationError):
+    """A cohort mapping that cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortMapping:
+    """columns: role to the table's column name. positive: labels that count as a finding, may be empty.
+
+    permits_derivatives: does the licence let derived images be made and passed on; None where it is not stated.
+    """
+
+    columns: Mapping[str, str]
+    name: str
+    licence: str
+    legal_basis: str
+    purposes: tuple[str, ...]
+    positive: tuple[str, ...] = field(default_factory=tuple)
+    permits_derivatives: bool | None = None
+
+
+def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
+    """Read a mapping's TOML. Raises MappingError in one line."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"is no TOML ({error})", where=where, remedy="see docs/custodians.md for an example") from error
+    columns = _table(document, "columns", where)
+    dataset = _table(document, "dataset", where)
+    unknown = sorted(set(columns) - set(COLUMN_ROLES))
+    if unknown:
+        raise MappingError(
+            f"unknown column role {unknown[0]!r}", where=where, remedy=f"roles are {', '.join(COLUMN_ROLES)}"
+        )
+    return CohortMapping(
+        columns={role: _text(columns, role, where) for role in columns},
+        name=_text(dataset, "name", where),
+        licence=_text(dataset, "licence", where),
+        legal_basis=_text(dataset, "legal_basis", where),
+        purposes=_texts(dataset, "purposes", where),
+        positive=_texts(_table(document, "label", where), "positive", where) if "label" in document else (),
+        permits_derivatives=_flag(dataset, "permits_derivatives", where),
+    )
+
+
+def load_mapping(path: Path) -> CohortMapping:
+    """Read a mapping file. Raises MappingError in one line."""
+    try:
+        return parse_mapping(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MappingError("cannot be read", where=str(path), remedy="check the path and that it is text") from error
+
+
+def find_mapping(source: Path) -> CohortMapping:
+    """The mapping that lies in the cohort's folder, or the one shipped under the folder's name."""
+    candidates = [source / "mapping.toml", SHIPPED / f"{source.stem}.toml"]
+    for candidate in candidates:
+        if candidate.is_file():
+            return load_mapping(candidate)
+    raise MappingError("has no mapping", where=str(source), remedy="give one with --mapping FILE.toml")
+
+
+def _table(document: Mapping[str, object], name: str, where: str) -> Mapping[str, object]:
+    table = document.get(name)
+    if not isinstance(table, dict):
+        raise MappingError(f"has no table [{name}]", where=where, remedy=f"add [{name}]")
+    return table
+
+
+def _text(table: Mapping[str, object], key: str, where: str) -> str:
+    value = table.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise MappingError(f"{key} is missing or no text", where=where, remedy=f'write {key} = "..."')
+    return value.strip()
+
+
+def _texts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
+    values = table.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise MappingError(f"{key} is no list of texts", where=where, remedy=f'write {key} = ["..."]')
+    return tuple(values)
+
+
+def _flag(table: Mapping[str, object], key: str, where: str) -> bool | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise MappingError(f"{key} is neither true nor false", where=where, remedy=f"write {key} = true")
+    return value

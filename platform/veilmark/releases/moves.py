@@ -1,0 +1,48 @@
+"""Moving a release from state to state: along the table only, one ledger event a move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from veilmark.accounts.models import User
+from veilmark.core.errors import ApplicationError, NotAllowedError
+from veilmark.core.state_machine import require_transition
+from veilmark.ledger.services import event_append
+from veilmark.releases.models import Release
+from veilmark.releases.states import SYSTEM, TRANSITIONS, ReleaseState
+
+
+@transaction.atomic
+def release_move(
+    release: Release,
+    target: ReleaseState,
+    *,
+    acting_user: User | None,
+    reason: str = "",
+    payload: Mapping[str, object] | None = None,
+) -> None:
+    """Move `release` to `target` and append the event. `acting_user` None is the system.
+
+    The row is locked and read anew, so two people cannot move it from one state to two others.
+    Raises StateError where the table has no such move, NotAllowedError where it is another role's.
+    """
+    current = Release.objects.select_for_update().get(pk=release.pk)
+    move = require_transition(TRANSITIONS, current.state, target, where=f"release {release.name}")
+    roles = SYSTEM if acting_user is None else (acting_user.role,)
+    if not set(roles) & set(move.actor_roles):
+        raise NotAllowedError(
+            f"only {', '.join(move.actor_roles)} may do this", where=f"release {release.name}", remedy="ask one of them"
+        )
+    release.state, release.state_reason = target, reason
+    release.save(update_fields=["state", "state_reason", "updated_at"])
+    details = dict(payload or {}) | {"from": current.state, "to": target} | ({"reason": reason} if reason else {})
+    event_append(kind=move.event, actor=acting_user, subject=release, payload=details)
+
+
+def require_reason(reason: str, release: Release) -> str:
+    """A stated reason. Raises ApplicationError where it is empty."""
+    if not reason.strip():
+        raise ApplicationError("no reason is given", where=f"release {release.name}", remedy="say why, in a sentence")
+    return reason.strip()

@@ -1,0 +1,26 @@
+"""The jobs of releases."""
+
+from uuid import UUID
+
+from veilmark.jobs.context import JobContext
+from veilmark.jobs.registry import task
+from veilmark.releases.models import Release
+from veilmark.releases.publication import release_publish
+from veilmark.releases.services import release_assess
+from veilmark.releases.states import ReleaseState
+
+
+@task("releases:assess")
+def assess(job: JobContext, *, release_id: str) -> None:
+    """Run again after a crash, it finds the audit where it was and decides anew."""
+    release = Release.objects.select_related("audit_run").get(pk=UUID(release_id))
+    if release.state == ReleaseState.AUDITING:
+        release_assess(release=release, progress=job.progress)
+
+
+@task("releases:publish")
+def publish(job: JobContext, *, release_id: str) -> None:
+    """Run again after a crash, it writes the bundle anew: until the state moves nothing was published."""
+    release = Release.objects.select_related("audit_run").get(pk=UUID(release_id))
+    if release.state == ReleaseState.APPROVED:
+        release_publish(release=release, progress=job.progress)

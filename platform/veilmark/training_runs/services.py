@@ -1,0 +1,141 @@
+"""Starting a training run, carrying it out, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from generators.base import GeneratorCard, Progress
+from generators.data import ImageSet
+from generators.digests import folder_digest
+from generators.privacy import DEFAULT_DELTA, PrivacyBudget
+from generators.registry import require_generator
+from generators.resizing import resize_images
+from generators.runner import train_generator
+from veilmark.accounts.models import User
+from veilmark.accounts.permissions import require
+from veilmark.cohorts.models import Cohort
+from veilmark.cohorts.selectors import cohort_images
+from veilmark.core.errors import ApplicationError, NotAllowedError
+from veilmark.jobs.services import job_enqueue
+from veilmark.jobs.work import WorkState, working
+from veilmark.ledger.services import event_append
+from veilmark.training_runs.models import TrainingRun
+from veilmark.training_runs.recorder import LedgerRecorder, require_within_budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """What the custodian asks for. `epsilon`, `delta` and `accountant` bound the cost; the rest cannot raise it.
+
+    image_size: pixels a side of what the generator sees and draws. public_data: a public image set on the server.
+    """
+
+    generator: str = "latent-statistics"
+    epsilon: float = 8.0
+    delta: float = DEFAULT_DELTA
+    accountant: str = "prv"
+    image_size: int = 64
+    seed: int = 0
+    device: str = "auto"
+    public_data: str = ""
+    config: Mapping[str, object] = field(default_factory=dict)
+
+
+def run_folder(run: TrainingRun) -> Path:
+    """Where the run's generator folder lies. It holds noised results only, never private data."""
+    return Path(settings.VEILMARK_VAR) / "training_runs" / str(run.pk)
+
+
+def budget_of(cohort: Cohort, plan: TrainingPlan) -> PrivacyBudget:
+    """The budget that a plan asks for. Raises BudgetError where it is none."""
+    return PrivacyBudget(
+        target_epsilon=plan.epsilon,
+        target_delta=plan.delta,
+        public_n_subjects=cohort.public_n_subjects,
+        accountant=plan.accountant,
+        privacy_unit=cohort.privacy_unit,
+    )
+
+
+@transaction.atomic
+def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User) -> TrainingRun:
+    """Check a plan and enqueue it. Nothing is spent yet.
+
+    Raises NotAllowedError, BudgetError (invalid, or beyond what the cohort has left), ConfigError (unknown generator).
+    """
+    require(acting_user, "generator:train")
+    if cohort.custodian_id != acting_user.pk:
+        raise NotAllowedError("belongs to another custodian", where=f"cohort {cohort.name}", remedy="ask its custodian")
+    require_generator(plan.generator)
+    budget_of(cohort, plan)
+    if not 16 <= plan.image_size <= 512:
+        raise ApplicationError(f"is {plan.image_size}", where="image size", remedy="choose 16 to 512 pixels")
+    require_within_budget(cohort, wished_epsilon=plan.epsilon)
+    run = TrainingRun.objects.create(
+        cohort=cohort,
+        trainer=acting_user,
+        generator=plan.generator,
+        config=dict(plan.config),
+        image_size=plan.image_size,
+        target_epsilon=plan.epsilon,
+        target_delta=plan.delta,
+        accountant=plan.accountant,
+        seed=plan.seed,
+        device=plan.device,
+        public_data=plan.public_data,
+    )
+    payload = {name: value for name, value in asdict(plan).items() if name != "config"} | {"cohort": cohort.name}
+    event_append(kind="training_run:requested", actor=acting_user, subject=run, payload=payload)
+    run.job = job_enqueue(
+        task="training_runs:train", arguments={"training_run_id": str(run.pk)}, acting_user=acting_user, subject=run
+    )
+    run.save(update_fields=["job"])
+    return run
+
+
+def training_run_carry_out(*, run: TrainingRun, progress: Progress) -> None:
+    """Train, or resume what a killed worker left. Called by the job. Raises GeneratorError."""
+    with working(run, kind="training_run", acting_user=run.trainer):
+        card = train_generator(
+            name=run.generator,
+            images=resize_images(cohort_images(run.cohort).of_split("train"), run.image_size),
+            budget=budget_of(run.cohort, _plan_of(run)),
+            config=run.config,
+            out=run_folder(run),
+            seed=run.seed,
+            public=_public_images(run),
+            device=run.device,
+            recorder=LedgerRecorder(run=run),
+            progress=progress,
+            resume=(run_folder(run) / "steps.log").exists(),
+        )
+        _finish(run, card)
+
+
+def _plan_of(run: TrainingRun) -> TrainingPlan:
+    return TrainingPlan(epsilon=run.target_epsilon, delta=run.target_delta, accountant=run.accountant)
+
+
+def _public_images(run: TrainingRun) -> ImageSet | None:
+    if not run.public_data:
+        return None
+    return resize_images(ImageSet.load(Path(run.public_data)), run.image_size)
+
+
+@transaction.atomic
+def _finish(run: TrainingRun, card: GeneratorCard) -> None:
+    run.card = json.loads(json.dumps(asdict(card)))
+    run.spent_epsilon = card.spend.spent_epsilon
+    run.generator_digest = folder_digest(run_folder(run))
+    run.state = WorkState.DONE
+    run.finished_at = timezone.now()
+    run.save()
+    payload = {"generator_digest": run.generator_digest, "spent_epsilon": run.spent_epsilon}
+    event_append(kind="training_run:finished", actor=run.trainer, subject=run, payload=payload)
