@@ -108,6 +108,7 @@ class Generator(Protocol):
     """One family of generators. One file implements it; one line in `registry.py` names it."""
 
     name: str
+    config_class: type[object]
 
     def train(
         self,

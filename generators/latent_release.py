@@ -1,0 +1,229 @@
+"""The one private access of `latent-statistics`: two Gaussian mechanisms on sums of per-subject contributions.
+
+Image i of a subject with k images has a clipped latent z, |z| <= R, and a design vector x: the one-hot label, and,
+scaled by g, the sex as +1 or -1 and the one-hot age group (zeros where unknown), so |x|^2 <= X^2 = 1 + 2 g^2.
+One subject, whatever the number of images and whatever labels they bear, contributes to
+
+    A = sum (1/k) x x^T      Frobenius norm <= X^2    (label shares, group shares, which go together)
+    B = sum (1/k) x z^T      Frobenius norm <= X R    (sums of latents by label and by group)
+    C = sum (1/k) r r^T      Frobenius norm <= S^2    (second moments of residuals r = z - M^T x clipped to S)
+
+by the triangle inequality, since the weights 1/k sum to 1. A and B go out in one joint Gaussian mechanism; M, the
+additive effects, is fitted on its output; C goes out in a second one, adaptively. With noise multipliers
+sigma / sqrt(share), the shares of all parts summing to 1, the whole is the Gaussian mechanism of multiplier sigma.
+A and C are symmetric and get the noise of their upper triangle with off-diagonals scaled by sqrt 2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.base import SpendRecorder
+from generators.conditions import Vocabulary
+from generators.privacy import GaussianEvent, StepRecord
+from generators.public_basis import Array, clip_norms
+from generators.secure_random import secure_normal, secure_symmetric_normal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """How the budget is split: shares of sigma^-2 that sum to 1."""
+
+    counts: float
+    sums: float
+    moments: float
+
+    def __post_init__(self) -> None:
+        if not math.isclose(self.counts + self.sums + self.moments, 1.0) or min(vars(self).values()) <= 0:
+            raise ValueError("shares are positive and sum to 1")
+
+    @property
+    def first(self) -> float:
+        return self.counts + self.sums
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """How conditions become design vectors: p = labels + sex + age groups entries."""
+
+    vocabulary: Vocabulary
+    group_weight: float
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary.labels) + bool(self.vocabulary.sexes) + len(self.vocabulary.age_groups)
+
+    @property
+    def norm(self) -> float:
+        """The bound X on the norm of a design vector."""
+        n_groups = bool(self.vocabulary.sexes) + bool(self.vocabulary.age_groups)
+        return math.sqrt(1 + n_groups * self.group_weight**2)
+
+    def rows(self, numbers: NDArray[np.intp]) -> Array:
+        """Design vectors [N, p] of `Vocabulary.numbers`."""
+        n_labels, has_sex = len(self.vocabulary.labels), bool(self.vocabulary.sexes)
+        rows = np.zeros((len(numbers), self.size))
+        index = np.arange(len(numbers))
+        rows[index, numbers[:, 0]] = 1.0
+        if has_sex:
+            rows[:, n_labels] = self.group_weight * np.choose(numbers[:, 1] + 1, (0.0, 1.0, -1.0))
+        known = numbers[:, 2] >= 0
+        rows[index[known], n_labels + has_sex + numbers[known, 2]] = self.group_weight
+        return rows
+
+    def may_meet(self) -> NDArray[np.bool_]:
+        """[p, p]: whether two entries can both be non-zero in one image; the rest of A is 0 and publicly so."""
+        block = np.array(
+            [0] * len(self.vocabulary.labels)
+            + [1] * bool(self.vocabulary.sexes)
+            + [2] * len(self.vocabulary.age_groups)
+        )
+        return np.asarray((block[:, None] != block[None, :]) | np.eye(self.size, dtype=bool))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The noisy statistics and the standard deviations of their noise, which are public."""
+
+    design: Array  # A [p, p]
+    sums: Array  # B [p, d]
+    moments: Array  # C [d, d]
+    effects: Array  # M [p, d], fitted on A and B
+    sums_noise: float
+    moments_noise: float
+
+    @property
+    def tensors(self) -> dict[str, NDArray[np.generic]]:
+        noise = np.array([self.sums_noise, self.moments_noise])
+        return {
+            "design": self.design,
+            "sums": self.sums,
+            "moments": self.moments,
+            "effects": self.effects,
+            "noise": noise,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateLatents:
+    """latents [N, d] (not yet clipped), design rows [N, p] and subject of each image."""
+
+    latents: Array
+    rows: Array
+    subjects: NDArray[np.str_]
+
+    @property
+    def weights(self) -> Array:
+        """1/k for each image of a subject with k images."""
+        _, index, n_images = np.unique(self.subjects, return_inverse=True, return_counts=True)
+        return np.asarray(1.0 / n_images[index])
+
+
+def exact_design(data: PrivateLatents) -> Array:
+    """A without noise."""
+    return np.asarray((data.rows * data.weights[:, None]).T @ data.rows)
+
+
+def exact_sums(data: PrivateLatents, radius: float) -> Array:
+    """B without noise."""
+    return np.asarray((data.rows * data.weights[:, None]).T @ clip_norms(data.latents, radius))
+
+
+def exact_moments(data: PrivateLatents, effects: Array, *, radius: float, residual_radius: float) -> Array:
+    """C without noise."""
+    residuals = clip_norms(clip_norms(data.latents, radius) - data.rows @ effects, residual_radius)
+    return np.asarray((residuals * data.weights[:, None]).T @ residuals)
+
+
+def planned_events(noise_multiplier: float, shares: Shares) -> tuple[GaussianEvent, GaussianEvent]:
+    """The two mechanisms, in order."""
+    first, second = (
+        GaussianEvent(noise_multiplier=noise_multiplier / math.sqrt(share), sample_rate=1.0, steps=1)
+        for share in (shares.first, shares.moments)
+    )
+    return first, second
+
+
+def release(
+    data: PrivateLatents,
+    *,
+    design: Design,
+    radius: float,
+    residual_radius: float,
+    noise_multiplier: float,
+    shares: Shares,
+    recorder: SpendRecorder,
+    first_step: int = 0,
+) -> Release:
+    """Draw the noisy statistics once. Each mechanism is recorded before its noise is drawn."""
+    first, second = planned_events(noise_multiplier, shares)
+    bound = design.norm
+    design_noise = noise_multiplier * bound**2 / math.sqrt(shares.counts)
+    sums_noise = noise_multiplier * bound * radius / math.sqrt(shares.sums)
+    _record(recorder, first_step, first, "means")
+    counted = exact_design(data) + secure_symmetric_normal(design.size, design_noise)
+    counted = np.where(design.may_meet(), counted, 0.0)
+    summed = exact_sums(data, radius)
+    summed = summed + secure_normal(summed.shape, sums_noise)
+    effects = fit_effects(counted, summed, sums_noise=sums_noise, design=design)
+    _record(recorder, first_step + 1, second, "covariance")
+    moments_noise = noise_multiplier * residual_radius**2 / math.sqrt(shares.moments)
+    moments = exact_moments(data, effects, radius=radius, residual_radius=residual_radius)
+    moments = moments + secure_symmetric_normal(len(moments), moments_noise)
+    return Release(
+        design=counted,
+        sums=summed,
+        moments=moments,
+        effects=effects,
+        sums_noise=sums_noise,
+        moments_noise=moments_noise,
+    )
+
+
+def _record(recorder: SpendRecorder, step: int, event: GaussianEvent, phase: str) -> None:
+    recorder.step(
+        StepRecord(step=step, noise_multiplier=event.noise_multiplier, sample_rate=event.sample_rate, phase=phase)
+    )
+
+
+def fit_effects(counted: Array, summed: Array, *, sums_noise: float, design: Design) -> Array:
+    """The additive effects M [p, d] for which A M is about B: the posterior mean under a Gaussian prior.
+
+    A label's mean has prior deviation 1 around the public mean, in units of the latent's scale, a group's effect 0.3:
+    an empty label falls back to the public mean and a rare group to no effect. Computed from noisy values alone.
+    """
+    prior = np.full(design.size, 1.0)
+    prior[len(design.vocabulary.labels) :] = 0.3 / design.group_weight
+    counted = positive_part(counted, floor=0.0)
+    within = max(float(np.trace(counted)) / design.norm**2, 1.0)  # the sampling variance of B is about one a person
+    variance = sums_noise**2 + within / design.size
+    return np.asarray(np.linalg.solve(counted @ counted / variance + np.diag(prior**-2.0), counted @ summed / variance))
+
+
+def positive_part(matrix: Array, *, floor: float) -> Array:
+    """The symmetric matrix with eigenvalues below `floor` raised to it."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.asarray((vectors * np.maximum(values, floor)) @ vectors.T)
+
+
+def fit_covariance(moments: Array, *, n: float, noise: float, shrink: bool) -> Array:
+    """The shared covariance [d, d] from noisy second moments of about `n` subjects.
+
+    Where `shrink` is set it is drawn towards a multiple of the identity by the share of its deviation that the known
+    noise explains (the noise's energy over all energy, as Ledoit and Wolf 2004 do with sampling noise).
+    Negative eigenvalues, which only noise can make, are set to nearly 0 and the trace is kept.
+    """
+    covariance = moments / n
+    size = len(covariance)
+    level = max(float(np.trace(covariance)) / size, 1e-3)
+    if shrink:
+        deviation = covariance - level * np.eye(size)
+        explained = (noise / n) ** 2 * size * (size + 1) / 2
+        share = min(1.0, explained / max(float(np.sum(deviation**2)), 1e-12))
+        covariance = covariance - share * deviation
+    positive = positive_part(covariance, floor=1e-4)
+    return np.asarray(positive * (level * size / float(np.trace(positive))))

@@ -1,0 +1,252 @@
+"""`latent-statistics`: one noisy release of the statistics of latents in a public basis, then sampling for free.
+
+Private images are projected on directions fitted to public images (the operator's `--public`, else phantoms), the
+statistics that `latent_release` describes go out once with noise, and synthetic images are drawn from the Gaussian of
+each label and group, decoded, and given public detail. Best on small cohorts, where gradient noise drowns a network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.accounting import noise_multiplier_for, spend_of
+from generators.base import (
+    CellCount,
+    ConfigError,
+    GeneratorCard,
+    Progress,
+    SpendRecorder,
+)
+from generators.conditions import Vocabulary
+from generators.config import build_config, setting
+from generators.data import ImageSet
+from generators.detail import add_phantom_detail
+from generators.folder import load_card, load_tensors, save_tensors, versions, write_card
+from generators.latent_release import (
+    Design,
+    PrivateLatents,
+    Shares,
+    fit_covariance,
+    planned_events,
+    release,
+)
+from generators.phantoms import draw_phantoms
+from generators.privacy import PrivacyBudget
+from generators.public_basis import Array, PublicBasis, fit_basis, unit_pixels
+from generators.steps_log import read_log, spent_from_log
+
+NAME = "latent-statistics"
+RELEASE = "release.safetensors"
+BASIS = "basis.safetensors"
+N_PUBLIC_PHANTOMS = 1200
+PHANTOM_SEED = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentStatisticsConfig:
+    """Settings. The guarantee rests on the budget alone: each of these moves quality, none the epsilon."""
+
+    n_components: int = setting(32, "directions of the latent space", low=2, high=512)
+    whitening: float = setting(
+        1.0, "power of the public deviation that each latent is divided by, 0 to 1", low=0, high=1
+    )
+    radius_quantile: float = setting(
+        0.9, "share of public images that the clipping radius leaves whole", low=0.1, high=1
+    )
+    residual_factor: float = setting(0.9, "clipping radius of residuals, as a share of the radius", low=0.05, high=2)
+    counts_share: float = setting(0.05, "share of the budget for counts", low=0.001, high=0.9)
+    sums_share: float = setting(0.6, "share of the budget for sums; the rest goes to covariance", low=0.01, high=0.95)
+    group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
+    shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
+    detail: bool = setting(True, "add detail of phantoms to what the latent space expresses (one channel only)")
+    labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
+
+    @property
+    def shares(self) -> Shares:
+        moments = 1 - self.counts_share - self.sums_share
+        if moments <= 0:
+            raise ConfigError(
+                f"{self.counts_share} and {self.sums_share} leave nothing for covariance",
+                where="sums_share",
+                remedy="choose shares with a sum below 1",
+            )
+        return Shares(counts=self.counts_share, sums=self.sums_share, moments=moments)
+
+
+class LatentStatistics:
+    """The generator (see the module). A `generators.base.Generator`."""
+
+    name = NAME
+    config_class = LatentStatisticsConfig
+
+    def train(
+        self,
+        images: ImageSet,
+        *,
+        budget: PrivacyBudget,
+        config: Mapping[str, object],
+        out: Path,
+        seed: int,
+        public: ImageSet | None,
+        device: str,  # noqa: ARG002 (the protocol's; nothing here is heavy enough for an accelerator)
+        recorder: SpendRecorder,
+        progress: Progress,
+        resume: bool,
+    ) -> GeneratorCard:
+        """See the protocol. A run killed before its release reached the disk is charged and has to be paid again."""
+        settings = build_config(LatentStatisticsConfig, config)
+        vocabulary = Vocabulary.of(images, settings.labels)
+        design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
+        rows = design.rows(vocabulary.numbers(images))
+        progress(0, 3, "fitting the public basis")
+        basis = _basis_for(images, public, settings)
+        progress(1, 3, "projecting")
+        if not (resume and (out / RELEASE).exists()):
+            data = PrivateLatents(latents=basis.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
+            save_tensors(out / BASIS, asdict(basis) | {"radius": np.array(basis.radius)})
+            _charge_and_release(data, design, basis, settings, budget, images.privacy_unit, recorder, out)
+        progress(2, 3, "writing the card")
+        spend = spent_from_log(out)
+        recorder.settle(spend)
+        card = GeneratorCard(
+            name=NAME,
+            config=asdict(settings),
+            data_digest=images.digest,
+            budget=budget,
+            spend=spend,
+            labels=vocabulary.labels,
+            sexes=vocabulary.sexes,
+            age_groups=vocabulary.age_groups,
+            image_size=images.images.shape[1],
+            bit_depth=int(math.log2(images.max_value + 1)),
+            channels=images.channels,
+            public_data=[_public_entry(public)],
+            seed=seed,
+            versions=versions("scipy"),
+        )
+        write_card(out, card)
+        progress(3, 3, "done")
+        return card
+
+    def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:
+        """See the protocol. Images are drawn from the mixture's Gaussians, decoded, and given detail."""
+        card = load_card(folder)
+        settings = build_config(LatentStatisticsConfig, card.config)
+        vocabulary = Vocabulary(labels=tuple(card.labels), sexes=tuple(card.sexes), age_groups=tuple(card.age_groups))
+        cells = vocabulary.cells(counts)
+        basis = _load_basis(folder)
+        rng = np.random.default_rng(seed)
+        progress(0, 2, "drawing latents")
+        latents = _draw_latents(folder, vocabulary, cells, settings, rng)
+        pixels = basis.decode(latents)
+        progress(1, 2, "adding detail")
+        if settings.detail and card.channels == 1:
+            pixels = add_phantom_detail(pixels, latents, basis=basis, size=card.image_size, rng=rng)
+        progress(2, 2, "done")
+        return ImageSet(images=_stored(pixels, card), label=cells.label, sex=cells.sex, age_group=cells.age_group)
+
+
+def _charge_and_release(
+    data: PrivateLatents,
+    design: Design,
+    basis: PublicBasis,
+    settings: LatentStatisticsConfig,
+    budget: PrivacyBudget,
+    privacy_unit: str,
+    recorder: SpendRecorder,
+    out: Path,
+) -> None:
+    """Reserve, release, store. Killed attempts count: only what they left of the budget is used."""
+    earlier = read_log(out)
+    already = () if earlier is None else earlier.events
+    noise_multiplier = noise_multiplier_for(
+        target_epsilon=budget.target_epsilon,
+        delta=budget.target_delta,
+        sample_rate=1.0,
+        steps=1,
+        accountant=budget.accountant,
+        already=already,
+    )
+    recorder.reserve(
+        spend_of(
+            (*already, *planned_events(noise_multiplier, settings.shares)),
+            delta=budget.target_delta,
+            accountant=budget.accountant,
+            privacy_unit=privacy_unit,
+        )
+    )
+    noisy = release(
+        data,
+        design=design,
+        radius=basis.radius,
+        residual_radius=basis.radius * settings.residual_factor,
+        noise_multiplier=noise_multiplier,
+        shares=settings.shares,
+        recorder=recorder,
+        first_step=0 if earlier is None else earlier.n_steps,
+    )
+    save_tensors(out / RELEASE, noisy.tensors)
+
+
+def _basis_for(images: ImageSet, public: ImageSet | None, settings: LatentStatisticsConfig) -> PublicBasis:
+    if public is None:
+        if images.channels != 1:
+            raise ConfigError("phantoms are grey", where="public", remedy="name a public set of colour images")
+        public = public_phantoms(images.images.shape[1])
+    return fit_basis(
+        public,
+        n_components=settings.n_components,
+        radius_quantile=settings.radius_quantile,
+        whitening=settings.whitening,
+    )
+
+
+def public_phantoms(size: int) -> ImageSet:
+    """The public set of who names none: phantoms with pose and exposure spread wider than in one hospital."""
+    return draw_phantoms(n_subjects=N_PUBLIC_PHANTOMS, size=size, seed=PHANTOM_SEED, max_images=1, variation=1.5).images
+
+
+def _public_entry(public: ImageSet | None) -> dict[str, str]:
+    if public is None:
+        return {"name": "phantoms", "use": "basis and detail", "licence": "CC0-1.0", "seed": str(PHANTOM_SEED)}
+    return {"name": "operator's public set", "use": "basis", "licence": "as declared", "digest": public.digest}
+
+
+def _load_basis(folder: Path) -> PublicBasis:
+    tensors = load_tensors(folder / BASIS)
+    return PublicBasis(
+        mean=tensors["mean"].astype(np.float32),
+        directions=tensors["directions"].astype(np.float32),
+        scale=tensors["scale"].astype(np.float32),
+        radius=float(tensors["radius"].item()),
+    )
+
+
+def _draw_latents(
+    folder: Path,
+    vocabulary: Vocabulary,
+    cells: ImageSet,
+    settings: LatentStatisticsConfig,
+    rng: np.random.Generator,
+) -> Array:
+    design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
+    noisy = {name: value.astype(np.float64) for name, value in load_tensors(folder / RELEASE).items()}
+    n_labels = len(vocabulary.labels)
+    n_subjects = max(float(np.trace(noisy["design"][:n_labels, :n_labels])), 10.0)
+    covariance = fit_covariance(noisy["moments"], n=n_subjects, noise=float(noisy["noise"][1]), shrink=settings.shrink)
+    means = design.rows(vocabulary.numbers(cells)) @ noisy["effects"]
+    return np.asarray(means + rng.standard_normal(means.shape) @ np.linalg.cholesky(covariance).T)
+
+
+def _stored(pixels: NDArray[np.float32], card: GeneratorCard) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    white = 2**card.bit_depth - 1
+    side = card.image_size
+    shape = (len(pixels), side, side) if card.channels == 1 else (len(pixels), side, side, card.channels)
+    grey: NDArray[np.float32] = np.round(np.clip(pixels, 0, 1) * white).reshape(shape)
+    return grey.astype(np.uint8) if card.bit_depth == 8 else grey.astype(np.uint16)

@@ -1,0 +1,98 @@
+"""A latent space that owes nothing to the private cohort: centre, directions, scales and radius from public images.
+
+Nothing here is charged, because no private image is looked at (privacy.md 12: the public set is named in the card).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.base import DataError
+from generators.data import ImageSet
+
+Array = NDArray[np.float64]
+# The Gram matrix of the public set is n x n, so more images cost time and add nothing to 200 directions.
+MOST_PUBLIC_IMAGES = 2500
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicBasis:
+    """mean [D]; directions [d, D], orthonormal; scale [d]; radius: the norm that a latent is clipped to.
+
+    D is the number of values of an image, d of a latent. A latent is the projection divided by `scale`.
+    """
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    radius: float
+
+    @property
+    def n_components(self) -> int:
+        return len(self.directions)
+
+    def encode(self, pixels: NDArray[np.float32]) -> Array:
+        """Latents [n, d] of images [n, D] in [0, 1], not clipped."""
+        return np.asarray((pixels - self.mean) @ self.directions.T / self.scale, dtype=np.float64)
+
+    def decode(self, latents: Array) -> NDArray[np.float32]:
+        """Images [n, D] of latents [n, d]: those that lie in the space, unclipped."""
+        return np.asarray((latents * self.scale).astype(np.float32) @ self.directions + self.mean)
+
+
+def unit_pixels(images: ImageSet) -> NDArray[np.float32]:
+    """Images as float32 [N, D] in [0, 1]."""
+    return images.images.reshape(len(images), -1).astype(np.float32) / np.float32(images.max_value)
+
+
+def clip_norms(rows: Array, bound: float) -> Array:
+    """Rows [n, d] scaled down to Euclidean norm at most `bound`."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows * np.minimum(1.0, bound / np.maximum(norms, 1e-12)))
+
+
+def fit_basis(public: ImageSet, *, n_components: int, radius_quantile: float, whitening: float) -> PublicBasis:
+    """Principal directions of the public set, led by the differences between its label means where it has labels.
+
+    whitening: 1 divides each latent by its public standard deviation, 0 leaves it; between, a power of it.
+    radius_quantile: the share of public images that the radius leaves unclipped. Raises DataError.
+    """
+    if len(public) <= n_components:
+        raise DataError(
+            f"{len(public)} public images for {n_components} components",
+            where="public",
+            remedy="give more public images or set fewer components",
+        )
+    chosen = np.linspace(0, len(public) - 1, min(len(public), MOST_PUBLIC_IMAGES)).astype(np.intp)
+    public = public.select(chosen)
+    pixels = unit_pixels(public)
+    mean = pixels.mean(axis=0)
+    centred = pixels - mean
+    labelled = _label_directions(centred, public.label)[:n_components]
+    rest = centred - (centred @ labelled.T) @ labelled
+    directions = np.vstack([labelled, _principal_directions(rest, n_components - len(labelled))])
+    deviation = (centred @ directions.T).std(axis=0)
+    scale = np.maximum(deviation, 1e-6) ** whitening * float(deviation.mean()) ** (1 - whitening)
+    norms = np.linalg.norm(centred @ directions.T / scale, axis=1)
+    return PublicBasis(mean=mean, directions=directions, scale=scale, radius=float(np.quantile(norms, radius_quantile)))
+
+
+def _label_directions(centred: NDArray[np.float32], label: NDArray[np.str_] | None) -> NDArray[np.float32]:
+    """Orthonormal directions that span the differences between public label means, [labels - 1, D]."""
+    labels = np.unique(label) if label is not None else np.array([])
+    if len(labels) < 2:
+        return np.zeros((0, centred.shape[1]), dtype=np.float32)
+    means = np.stack([centred[label == name].mean(axis=0) for name in labels])
+    _, size, rows = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    return np.asarray(rows[: len(labels) - 1][size[: len(labels) - 1] > 1e-6], dtype=np.float32)
+
+
+def _principal_directions(centred: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    """The n leading principal directions [n, D] by the Gram matrix, which is small where images are large."""
+    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    leading = np.argsort(values)[::-1][:n]
+    rows = vectors[:, leading].T.astype(np.float32) @ centred
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
