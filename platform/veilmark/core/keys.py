@@ -23,11 +23,6 @@ def _open(folder: Path, passphrase: str) -> KeyProvider:
     return FileKeyProvider(folder, passphrase)
 
 
-@lru_cache(maxsize=16)
-def _signing_key(provider: KeyProvider, name: str) -> Signer:
-    return provider.signing_key(name)
-
-
 def signing_key(name: str) -> Signer:
     """The signer of that name (a-z, 0-9, inner hyphens), made at its first use."""
-    return _signing_key(key_provider(), name)
+    return key_provider().signing_key(name)

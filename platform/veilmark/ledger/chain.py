@@ -1,19 +1,22 @@
 """The hash chain: what a digest covers, and the signed head that lies outside the database.
 
 Each event's digest covers its fields and the digest before it, so an edit, a removal or a reorder breaks the chain;
-each digest is signed, so a rewritten chain has no signature; the newest event's digest and signature are also kept in
-a file (the head), so a cut tail shows. A head that lags behind is no fault (a process may die between the commit and
-the file): the events after it carry their own signatures.
+each digest is signed, so a rewritten chain has no signature; the newest event's digest also stands in a file (the
+head), signed under another prefix than the events are, so a cut tail shows and no old event's signature makes a head.
+A head that lags behind is no fault (a process may die between the commit and the file): the events after it carry
+their own signatures. Whoever kept an earlier head and can write both places can go back to it; only a copy of the
+head elsewhere shows that.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
@@ -45,22 +48,34 @@ def digest_of(event: Event) -> str:
     return "sha256:" + sha256(canonical(fields).encode()).hexdigest()
 
 
-def sign(digest: str) -> str:
-    """Ed25519 over the digest's text, in hex."""
-    return signing_key(KEY_NAME).sign(digest.encode()).hex()
+def sign(text: str) -> str:
+    """Ed25519 over the text (an event's digest, a head's claim), in hex."""
+    return signing_key(KEY_NAME).sign(text.encode()).hex()
 
 
 def public_key() -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(signing_key(KEY_NAME).public_key_bytes)
 
 
+def is_signed(text: str, signature: str, key: Ed25519PublicKey) -> bool:
+    try:
+        key.verify(bytes.fromhex(signature), text.encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """The newest event as it stood when its transaction was committed."""
+    """The newest event as it stood when its transaction was committed. signature: Ed25519 over `claim`, in hex."""
 
     sequence: int
     digest: str
-    signature: str
+    signature: str = ""
+
+    @property
+    def claim(self) -> str:
+        return f"veilmark ledger head {self.sequence} {self.digest}"
 
 
 def head_path() -> Path:
@@ -79,7 +94,7 @@ def head_read() -> Head | None:
 
 
 def head_write(head: Head) -> None:
-    """Keep `head` unless a later one is there already: commits of two processes may arrive in either order."""
+    """Sign and keep `head` unless a later one is there already: commits of two processes may arrive in either order."""
     path = head_path()
     with folder_lock(path.parent):
         try:
@@ -87,4 +102,5 @@ def head_write(head: Head) -> None:
         except ValueError:
             return  # a damaged head is evidence: `ledger_verify` reports it, and nothing paints over it
         if present is None or present.sequence < head.sequence:
-            write_atomically(path, canonical(asdict(head)).encode())
+            signed = replace(head, signature=sign(head.claim))
+            write_atomically(path, canonical(asdict(signed)).encode())

@@ -54,7 +54,7 @@ def event_append(
     event.digest = digest_of(event)
     event.signature = sign(event.digest)
     event.save(force_insert=True)
-    head = Head(sequence=sequence, digest=event.digest, signature=event.signature)
+    head = Head(sequence=sequence, digest=event.digest)
     transaction.on_commit(lambda: head_write(head))
     return event
 
@@ -81,7 +81,7 @@ def spend_reserve(
     )
     if created:
         _spend_event("privacy:reserved", record, acting_user)
-    elif record.phase == record.Phase.SETTLED or any(getattr(record, name) != value for name, value in fields.items()):
+    elif record.phase == record.Phase.SETTLED or record.cohort_id != cohort_id or _differs(record, fields):
         raise StateError("reserved another spend before", where=f"run {run_id}", remedy="start a new run")
     return record
 
@@ -94,7 +94,7 @@ def spend_settle(*, run_id: UUID, spent: PrivacySpend, acting_user: User | None)
         raise StateError("reserved nothing", where=f"run {run_id}", remedy="reserve before the run starts")
     fields = _spend_fields(spent)
     if record.phase == record.Phase.SETTLED:
-        if any(getattr(record, name) != value for name, value in fields.items()):
+        if _differs(record, fields):
             raise StateError("was settled with other figures", where=f"run {run_id}", remedy="start a new run")
         return record
     for name, value in fields.items():
@@ -114,6 +114,10 @@ def _spend_fields(spend: PrivacySpend) -> dict[str, Any]:
         "adjacency": spend.adjacency,
         "events": [asdict(event) for event in spend.events],
     }
+
+
+def _differs(record: PrivacySpendRecord, fields: Mapping[str, Any]) -> bool:
+    return any(getattr(record, name) != value for name, value in fields.items())
 
 
 def _spend_event(kind: str, record: PrivacySpendRecord, acting_user: User | None) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from veilmark.ledger.chain import GENESIS, Head, digest_of, head_read, public_key
+from veilmark.ledger.chain import GENESIS, Head, digest_of, head_read, is_signed, public_key
 from veilmark.ledger.models import Event
 
 
@@ -63,7 +62,7 @@ def _head(key: Ed25519PublicKey) -> tuple[Head | None, str]:
         return None, "the head outside the database cannot be read"
     if head is None:
         return None, NO_HEAD
-    if not _signed(key, head.digest, head.signature):
+    if not is_signed(head.claim, head.signature, key):
         return None, "the head outside the database is not signed by the ledger's key"
     return head, ""
 
@@ -76,12 +75,4 @@ def _problem_of(event: Event, sequence: int, previous: str, key: Ed25519PublicKe
     digest = digest_of(event)
     if digest != event.digest:
         return "was changed after it was written"
-    return "" if _signed(key, digest, event.signature) else "is not signed by the ledger's key"
-
-
-def _signed(key: Ed25519PublicKey, digest: str, signature: str) -> bool:
-    try:
-        key.verify(bytes.fromhex(signature), digest.encode())
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return "" if is_signed(digest, event.signature, key) else "is not signed by the ledger's key"
