@@ -1,0 +1,149 @@
+"""Are these arms fit for an audit? Refuses what would make every figure meaningless, reports what would bias one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audits.base import AuditError, AuditInput, Measurement, Status
+from audits.stats import clopper_pearson, rows_by_subject
+from generators.data import ImageSet
+
+MIN_SUBJECTS = 50
+
+
+def prepare(data: AuditInput) -> tuple[AuditInput, list[Measurement]]:
+    """Arms fit for audits, and what was found on the way.
+
+    Unseen images that are pixel-identical to a training image are counted and left out: an unseen arm that holds
+    members' images would make a copier look innocent. Raises AuditError for empty or constant arms, different sizes,
+    depths or channels, and for arms that share a subject.
+    """
+    arms = dict(_arms(data))
+    for name, arm in arms.items():
+        _refuse_unusable(name, arm)
+        _refuse_mismatch(name, arm, data.train)
+    _refuse_shared_subjects({name: arm for name, arm in arms.items() if name != "synthetic"})
+    unseen = {name: arms[name] for name in ("holdout", "control") if name in arms}
+    seen = {name: identical_to(data.train, arm) for name, arm in unseen.items()}
+    kept = {name: arm.select(~seen[name]) for name, arm in unseen.items()}
+    for name, arm in kept.items():
+        _refuse_unusable(f"{name} without its copies of training images", arm)
+    checked = replace(data, holdout=kept["holdout"], control=kept.get("control"))
+    return checked, [_identical_measurement(data, seen), _constant_measurement(arms)]
+
+
+def identical_to(gallery: ImageSet, queries: ImageSet) -> NDArray[np.bool_]:
+    """[Q]: whether a query's pixels equal, bit for bit, those of any gallery image."""
+    known = {image.tobytes() for image in gallery.images}
+    return np.array([image.tobytes() in known for image in queries.images], dtype=bool)
+
+
+def white_level(data: AuditInput) -> int:
+    """The white of all arms together: 255, 4095 or 65535."""
+    return max(arm.max_value for _, arm in _arms(data))
+
+
+def unseen_arms(data: AuditInput) -> tuple[ImageSet, ImageSet]:
+    """Two arms that no generator saw: holdout and control; without a control, two halves of the holdout's subjects."""
+    if data.control is not None:
+        return data.holdout, data.control
+    rows = rows_by_subject(data.holdout.subjects())
+    half = np.zeros(len(data.holdout), dtype=bool)
+    for i in np.random.default_rng(data.seed).permutation(len(rows))[: len(rows) // 2]:
+        half[rows[i]] = True
+    return data.holdout.select(half), data.holdout.select(~half)
+
+
+def too_few(minimum: int = MIN_SUBJECTS, **arms: ImageSet) -> str:
+    """Why these arms cannot carry a finding: the first with fewer than `minimum` people; empty when all have enough."""
+    for name, arm in arms.items():
+        if arm.n_subjects < minimum:
+            return f"{name} has {arm.n_subjects} people, at least {minimum} are needed"
+    return ""
+
+
+def _arms(data: AuditInput) -> Iterator[tuple[str, ImageSet]]:
+    for name in ("train", "holdout", "synthetic", "control"):
+        arm = getattr(data, name)
+        if arm is not None:
+            yield name, arm
+
+
+def _constant(arm: ImageSet) -> NDArray[np.bool_]:
+    flat = arm.images.reshape(len(arm), -1)
+    return np.asarray(flat.min(axis=1) == flat.max(axis=1))
+
+
+def _refuse_unusable(name: str, arm: ImageSet) -> None:
+    if not len(arm):
+        raise AuditError("no images", where=name, remedy="give at least one image for each arm")
+    if bool(_constant(arm).all()):
+        raise AuditError("every image is constant", where=name, remedy="give images with content")
+
+
+def _refuse_mismatch(name: str, arm: ImageSet, train: ImageSet) -> None:
+    for what, ours, theirs in (
+        ("size", arm.images.shape[1:3], train.images.shape[1:3]),
+        ("bit depth", arm.bit_depth, train.bit_depth),
+        ("channels", arm.channels, train.channels),
+    ):
+        if ours != theirs:
+            raise AuditError(f"{what} is {ours}, train has {theirs}", where=name, remedy="bring all arms to one format")
+
+
+def _refuse_shared_subjects(arms: dict[str, ImageSet]) -> None:
+    names = [name for name, arm in arms.items() if arm.subject is not None]
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            shared = np.intersect1d(arms[first].subjects(), arms[second].subjects())
+            if len(shared):
+                raise AuditError(
+                    f"{len(shared)} subjects are also in {first}", where=second, remedy="split the cohort by subject"
+                )
+
+
+def _identical_measurement(data: AuditInput, seen: dict[str, NDArray[np.bool_]]) -> Measurement:
+    k, n = sum(int(rows.sum()) for rows in seen.values()), sum(len(rows) for rows in seen.values())
+    low, high = clopper_pearson(k, n)
+    report = partial(
+        Measurement,
+        name="arms.identical_images",
+        unit="share of unseen images",
+        method="images of the unseen arms that equal a training image bit for bit; they are left out of every audit",
+        source="direct comparison of pixels",
+    )
+    return report(
+        status=Status.DETECTED if k else Status.NOT_DETECTED,
+        value=k / n,
+        ci_low=low,
+        ci_high=high,
+        n={"train": len(data.train), **{name: len(rows) for name, rows in seen.items()}},
+        baseline=0.0,
+        reason=f"{k} of {n} unseen images are also in train" if k else "",
+        details={"n_identical": {name: int(rows.sum()) for name, rows in seen.items()}},
+    )
+
+
+def _constant_measurement(arms: dict[str, ImageSet]) -> Measurement:
+    counts = {name: int(_constant(arm).sum()) for name, arm in arms.items()}
+    n = sum(map(len, arms.values()))
+    low, high = clopper_pearson(sum(counts.values()), n)
+    return Measurement(
+        name="arms.constant_images",
+        unit="share of images",
+        method="images whose pixels all have one value",
+        source="direct comparison of pixels",
+        status=Status.DETECTED if any(counts.values()) else Status.NOT_DETECTED,
+        value=sum(counts.values()) / n,
+        ci_low=low,
+        ci_high=high,
+        n={name: len(arm) for name, arm in arms.items()},
+        baseline=0.0,
+        reason=", ".join(f"{count} in {name}" for name, count in counts.items() if count),
+        details={"n_constant": counts},
+    )

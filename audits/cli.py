@@ -1,0 +1,125 @@
+"""`python -m audits`: list the audits, run them on arms given as files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from audits.base import AuditError, AuditInput, Measurement
+from audits.files import write_atomically
+from audits.page import render_html
+from audits.registry import list_audits, run_audits
+from audits.report import Audience, AuditReport
+from generators.base import GeneratorError
+from generators.data import ImageSet
+
+P = ParamSpec("P")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (AuditError, GeneratorError, OSError) as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+
+    return guarded
+
+
+@app.command("list")
+@_one_line_errors
+def list_command(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Name every audit and what it asks."""
+    audits = list_audits()
+    if as_json:
+        body = [{"name": a.name, "family": a.family, "question": a.question} for a in audits.values()]
+        typer.echo(json.dumps({"audits": body}))
+        return
+    for registered in audits.values():
+        typer.echo(f"{registered.family:10} {registered.name:22} {registered.question}")
+
+
+@app.command("run")
+@_one_line_errors
+def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
+    train: Annotated[Path, typer.Option(help="Images that the generator saw (.npz).")],
+    holdout: Annotated[Path, typer.Option(help="Images of other people, from the same source.")],
+    synthetic: Annotated[Path, typer.Option(help="The synthetic images.")],
+    out: Annotated[Path, typer.Option(help="Where to write the report (JSON).")],
+    control: Annotated[Path | None, typer.Option(help="Images that only auditors use.")] = None,
+    generator: Annotated[Path | None, typer.Option(help="The generator's folder.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this audit; may be repeated.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    audience: Annotated[Audience, typer.Option(help="Which form of the report.")] = Audience.INTERNAL,
+    seed: Annotated[int, typer.Option(help="Seed of every resampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Measure the risk and the worth of a synthetic set. Exit code 0 whatever was found: only policies judge."""
+    data = AuditInput(
+        train=ImageSet.load(train).of_split("train"),
+        holdout=_arm(holdout, "holdout"),
+        synthetic=ImageSet.load(synthetic),
+        control=None if control is None else _arm(control, "control"),
+        generator=_folder(generator),
+        seed=seed,
+    )
+    report = _run(data, only)
+    body = report.to_json(audience)
+    write_atomically(out, json.dumps(body, indent=1, allow_nan=False))
+    if html:
+        write_atomically(html, render_html(report, audience))
+    if as_json:
+        typer.echo(json.dumps(body, allow_nan=False))
+    else:
+        _print(report)
+
+
+def _arm(path: Path, split: str) -> ImageSet:
+    """The file's images of that split; all of them where the file has no splits."""
+    images = ImageSet.load(path)
+    return images if images.split is None else images.of_split(split)
+
+
+def _folder(path: Path | None) -> Path | None:
+    if path is not None and not (path / "generator.json").is_file():
+        raise AuditError("has no generator.json", where=str(path), remedy="give a folder that `train` wrote")
+    return path
+
+
+def _run(data: AuditInput, only: list[str] | None) -> AuditReport:
+    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("checking the arms", total=None)
+        return run_audits(
+            data,
+            only=only,
+            progress=lambda done, total, message: bar.update(task, completed=done, total=total, description=message),
+        )
+
+
+def _print(report: AuditReport) -> None:
+    table = Table("audit", "status", "value", "95 % interval", "baseline", "reason", box=None)
+    for m in report.measurements:
+        table.add_row(m.name, m.status.value, _number(m.value), _interval(m), _number(m.baseline), m.reason)
+    Console(file=sys.stdout).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(m: Measurement) -> str:
+    return f"{_number(m.ci_low)} to {_number(m.ci_high)}" if m.ci_low is not None else "-"

@@ -1,0 +1,1 @@
+"""Does the synthetic set serve every group alike?"""

@@ -1,0 +1,1 @@
+"""Does the synthetic set look like the cohort?"""

@@ -1,0 +1,215 @@
+"""The report as one page: first what a compliance officer asks, then what a statistician asks.
+
+Self-contained (inline style and SVG, no script), so that it can be mailed, printed and kept. In the publishable form
+it shows verdicts and intervals only: no distance, no figure of one person, no index, no real image (privacy.md 11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+
+from audits import plots
+from audits.base import Measurement, Status
+from audits.report import Audience, AuditReport
+from audits.wording import figure, in_percent, sentence, title
+
+FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "Privacy": ("Does the set tell who was in the cohort?", ("nearest_copies.", "membership_inference.")),
+    "Fidelity": ("Does it look like the cohort?", ("manifold.", "kernel_distance.")),
+    "Utility": ("Can one learn from it what one learns from the cohort?", ("train_on_synthetic.",)),
+    "Fairness": ("Does it serve every group alike?", ("group_gaps.", "label_shares.")),
+    "The data itself": ("Are the arms fit for an audit?", ("arms.",)),
+}
+LABELS = {
+    Status.DETECTED: "Detected",
+    Status.NOT_DETECTED: "Not detected",
+    Status.NO_POWER: "No power",
+    Status.NOT_ASSESSABLE: "Not assessable",
+}
+FINDING = {"Fidelity": "Shortfall", "Utility": "Shortfall", "Fairness": "Gap", "The data itself": "Found"}
+CLEAR = {
+    "Fidelity": "At the floor",
+    "Utility": "No loss detected",
+    "Fairness": "No gap detected",
+    "The data itself": "None",
+}
+
+
+def render_html(report: AuditReport, audience: Audience) -> str:
+    """The whole page as a string, for one audience."""
+    groups = {name: _of(report, prefixes) for name, (_, prefixes) in FAMILIES.items()}
+    style = (files("audits") / "page.css").read_text(encoding="utf-8")
+    body = [
+        _head(report, audience, groups["Privacy"]),
+        *(_family(name, FAMILIES[name][0], found) for name, found in groups.items() if found),
+        '<section class="detail"><h2>For the statistician</h2>',
+        *_plots(report, audience),
+        _cells(report),
+        *(_method(m) for found in groups.values() for m in found),
+        "</section>",
+        _foot(report, audience),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit report</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _of(report: AuditReport, prefixes: tuple[str, ...]) -> list[Measurement]:
+    return [m for m in report.measurements if m.name.startswith(prefixes)]
+
+
+def _head(report: AuditReport, audience: Audience, privacy: Sequence[Measurement]) -> str:
+    arms = ", ".join(
+        f"{n['images']} {name} images of {n['subjects']} people" for name, n in report.n.items() if name != "synthetic"
+    )
+    form = (
+        "Internal form: stays on site"
+        if audience is Audience.INTERNAL
+        else "Publishable form: verdicts and intervals only"
+    )
+    return (
+        f'<header><p class="form {audience.value}">{FORMS[audience]}</p><h1>Audit of a synthetic image set</h1>'
+        f"<p class='lead'>{escape(_lead(privacy))}</p>"
+        f"<p class='meta'>{report.n['synthetic']['images']} synthetic images, measured against {escape(arms)}. "
+        f"{escape(report.created_at[:16].replace('T', ' '))} UTC.</p></header>"
+    )
+
+
+def _lead(privacy: Sequence[Measurement]) -> str:
+    count = {status: sum(m.status is status for m in privacy) for status in Status}
+    if not privacy:
+        return "No privacy audit was run."
+    unable = count[Status.NO_POWER] + count[Status.NOT_ASSESSABLE]
+    parts = [f"{count[Status.DETECTED]} of {len(privacy)} privacy audits detected a leak"]
+    if unable:
+        parts.append(f"{unable} could not tell")
+    return ", ".join(parts) + ". Audits measure; whether the set may be released is decided by rules and by people."
+
+
+def _family(name: str, question: str, found: Sequence[Measurement]) -> str:
+    rows = "".join(_row(name, m) for m in found)
+    return f"<section><h2>{name}</h2><p class='question'>{question}</p><div class='rows'>{rows}</div></section>"
+
+
+def _row(family: str, m: Measurement) -> str:
+    percent = in_percent(m)
+    numbers = bar = ""
+    if m.value is not None and m.ci_low is not None and m.ci_high is not None:
+        interval = f"{figure(m.ci_low, percent=percent)} to {figure(m.ci_high, percent=percent)}"
+        numbers = f"<b>{figure(m.value, percent=percent)}</b> <span>{interval}</span>"
+        bar = plots.interval_bar(m.value, m.ci_low, m.ci_high, m.baseline, span=_span(m))
+    return (
+        f"<article class='{m.status.value} {'risk' if family == 'Privacy' else 'worth'}'>"
+        f"<p class='chip'>{_chip(family, m.status)}</p>"
+        f"<div class='say'><h3>{escape(title(m))}</h3><p>{escape(sentence(m))}</p></div>"
+        f"<div class='numbers'>{numbers}{bar}</div></article>"
+    )
+
+
+def _chip(family: str, status: Status) -> str:
+    if status is Status.DETECTED:
+        return FINDING.get(family, LABELS[status])
+    if status is Status.NOT_DETECTED:
+        return CLEAR.get(family, LABELS[status])
+    return LABELS[status]
+
+
+def _span(m: Measurement) -> tuple[float, float]:
+    """The axis of a row's bar: the whole scale for shares and AUC, else what holds interval and baseline."""
+    points = [x for x in (m.value, m.ci_low, m.ci_high, m.baseline, 0.0) if x is not None]
+    if in_percent(m) or m.name.endswith(".auc") or m.name.startswith("membership"):
+        return 0.0, 1.0
+    return min(points), max(points)
+
+
+def _plots(report: AuditReport, audience: Audience) -> Iterable[str]:
+    found = {m.name: m for m in report.measurements}
+    fidelity = [(m.name.rpartition(".")[2], m.value, m.baseline) for m in _of(report, ("manifold.",))]
+    bars = [(name, value, floor) for name, value, floor in fidelity if value is not None and floor is not None]
+    if bars:
+        yield _figure("Fidelity beside the real floor", plots.paired_bars(bars))
+    if audience is Audience.PUBLISHABLE:
+        return
+    for name in ("membership_inference.nearest", "membership_inference.density_ratio"):
+        scores = found[name].internal if name in found else {}
+        if scores:
+            yield _figure(
+                f"{title(found[name])}: ROC",
+                plots.roc(_floats(scores["member_scores"]), _floats(scores["other_scores"])),
+            )
+    copies = found["nearest_copies.copy_rate"].internal if "nearest_copies.copy_rate" in found else {}
+    if "margins" in copies:
+        groups = [
+            ("synthetic images", _floats(copies["margins"])),
+            ("real unseen images", _floats(copies["real_margins"])),
+        ]
+        cut = _floats([copies["threshold"]])[0]
+        yield _figure("How much nearer train is than unseen", plots.histogram(groups, cut, axis="margin (log ratio)"))
+
+
+def _floats(values: object) -> list[float]:
+    return [float(value) for value in values] if isinstance(values, list) else []
+
+
+def _figure(caption: str, plot: str) -> str:
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
+
+
+def _cells(report: AuditReport) -> str:
+    """Groups with their people and AUC, and those too small to be shown."""
+    rows = [row for m in _of(report, ("group_gaps.",)) for row in _group_rows(m)]
+    if not rows:
+        return ""
+    names = ("Grouping", "Group", "People", "AUC, synthetic training", "AUC, real training")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<figure class='wide'><figcaption>Groups</figcaption><table><tr>{head}</tr>{cells}</table></figure>"
+
+
+def _group_rows(m: Measurement) -> Iterable[tuple[str, ...]]:
+    grouping = m.name.rpartition(".")[2].replace("_", " ")
+    ours, real, suppressed = (m.details.get(key) for key in ("auc", "auc_trained_on_real", "suppressed"))
+    if isinstance(ours, Mapping) and isinstance(real, Mapping):
+        for name, value in ours.items():
+            yield grouping, name, str(m.n[name]), figure(value), figure(real[name])
+    if isinstance(suppressed, Mapping):
+        for name in suppressed:
+            yield grouping, name, "too few", figure(None), figure(None)
+
+
+def _method(m: Measurement) -> str:
+    percent = in_percent(m)
+    facts = {
+        "Measured": m.name,
+        "Unit": m.unit,
+        "Method": m.method,
+        "Source": m.source,
+        "Release mode": m.release_mode,
+        "n": ", ".join(f"{name} {count}" for name, count in m.n.items()),
+        "Baseline": figure(m.baseline, percent=percent) if m.baseline is not None else "",
+        "Positive control": _control(m.positive_control, m),
+        "Negative control": _control(m.negative_control, m),
+        "Note": m.reason,
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items() if text)
+    return f"<details><summary>{escape(title(m))}</summary><dl>{listed}</dl></details>"
+
+
+def _control(value: float | None, m: Measurement) -> str:
+    if value is None:
+        return ""
+    return figure(value, percent=in_percent(m))
+
+
+def _foot(report: AuditReport, audience: Audience) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
+    shown = report.inputs if audience is Audience.INTERNAL else {"synthetic": report.inputs["synthetic"]}
+    digests = "".join(f"<li>{name}: <code>{digest}</code></li>" for name, digest in shown.items())
+    return (
+        f"<footer><p>{escape(report.claim)}</p><ul>{digests}</ul>"
+        f"<p>Schema {report.schema}, seed {report.seed}; {escape(versions)}.</p></footer>"
+    )

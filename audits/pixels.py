@@ -1,0 +1,34 @@
+"""Pixels as numbers: one grey scale for all arms, one area-averaging resize."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.data import ImageSet
+
+Floats = NDArray[np.float32]
+
+
+def to_grey(images: ImageSet, *, white: int) -> Floats:
+    """Images as float32 [N, H, W], black 0 and `white` 1; colour becomes the mean of its channels."""
+    scaled = images.images.astype(np.float32) / np.float32(white)
+    return scaled.mean(axis=3) if images.channels == 3 else scaled
+
+
+def resize(images: Floats, size: int) -> Floats:
+    """Area average of [N, H, W] to [N, size, size]: deterministic, and free of aliasing when it shrinks."""
+    rows, columns = _area_weights(images.shape[1], size), _area_weights(images.shape[2], size)
+    return np.asarray(rows @ images @ columns.T, dtype=np.float32)
+
+
+@lru_cache(maxsize=32)
+def _area_weights(n_in: int, n_out: int) -> Floats:
+    """[n_out, n_in]: how much of each input pixel every output pixel covers, each row summing to one."""
+    edges = np.linspace(0, n_in, n_out + 1)
+    low = np.maximum(edges[:-1, None], np.arange(n_in)[None])
+    high = np.minimum(edges[1:, None], np.arange(1, n_in + 1)[None])
+    overlap = np.clip(high - low, 0, None)
+    return np.asarray(overlap / overlap.sum(axis=1, keepdims=True), dtype=np.float32)

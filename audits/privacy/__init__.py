@@ -1,0 +1,1 @@
+"""Does the synthetic set tell who was in the cohort?"""

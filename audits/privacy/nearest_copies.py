@@ -1,0 +1,177 @@
+"""Copies: does a synthetic image lie nearer to a training image than chance allows?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audits.base import AuditInput, Measurement, Status
+from audits.checks import identical_to, too_few, unseen_arms, white_level
+from audits.copy_detector import Gallery, flag_rates_by_chance, margin, mirror_margins, p_values, threshold
+from audits.pixels import Floats, to_grey
+from audits.planted import TRANSFORMS
+from audits.registry import audit
+from audits.stats import Doubles, clopper_pearson
+
+ALARM_RATE = 0.01
+LEVEL = 0.01
+N_DRAWS = 499
+N_PLANTED = 50
+MIN_RECALL = 0.8
+DETECTOR = "registered correlation margin"
+
+Mask = NDArray[np.bool_]
+
+_copies = partial(
+    Measurement,
+    name="nearest_copies.copy_rate",
+    unit="share of synthetic images flagged, beyond real unseen images",
+    method=(
+        "margin between the nearest training and the nearest unseen image under flips and small shifts; per-image "
+        f"alarm rate {ALARM_RATE:.0%} set on unseen people; accused at level {LEVEL:.0%} by dealing subjects anew"
+    ),
+    source="after Carlini et al. 2023, arXiv:2301.13188; conformal threshold; permutation test by subject",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arms:
+    """Grey images and people: `unseen` is held against train, `calibration` sets the alarm."""
+
+    gallery: Gallery
+    swapped: Gallery
+    synthetic: Floats
+
+
+@audit("nearest_copies", question="Are synthetic images copies of training images?")
+def nearest_copies(data: AuditInput) -> list[Measurement]:
+    """The share of synthetic images flagged as copies beyond chance, with recall on planted copies."""
+    unseen, calibration = unseen_arms(data)
+    identical = identical_to(data.train, data.synthetic)
+    reason = too_few(train=data.train, unseen=unseen, calibration=calibration)
+    if not reason and len(calibration) + 1 < 1 / ALARM_RATE:
+        reason = f"{len(calibration)} images set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
+    if reason:
+        return [_without_power(data, identical, reason)]
+    white = white_level(data)
+    galleries = [
+        Gallery(
+            train=to_grey(data.train, white=white),
+            unseen=to_grey(arm, white=white),
+            train_subjects=data.train.subjects(),
+            unseen_subjects=arm.subjects(),
+        )
+        for arm in (unseen, calibration)
+    ]
+    arms = _Arms(gallery=galleries[0], swapped=galleries[1], synthetic=to_grey(data.synthetic, white=white))
+    return [_measure(data, arms, identical)]
+
+
+def _measure(data: AuditInput, arms: _Arms, identical: Mask) -> Measurement:
+    gallery, n = arms.gallery, len(arms.synthetic)
+    real = gallery.margin(arms.swapped.unseen)
+    train, unseen = gallery.correlation(arms.synthetic)
+    margins = margin(train.max(axis=1), unseen.max(axis=1))
+    mirrored = mirror_margins(train, unseen, gallery.train_subjects, gallery.n_blocks, seed=data.seed)
+    cut = threshold(real, mirrored, alarm_rate=ALARM_RATE)
+    flagged = (margins > cut) | identical
+    by_chance = flag_rates_by_chance(
+        np.concatenate([train, unseen], axis=1),
+        np.concatenate([np.char.add("t", gallery.train_subjects), np.char.add("u", gallery.unseen_subjects)]),
+        len(np.unique(gallery.train_subjects)),
+        cut,
+        n_draws=N_DRAWS,
+        seed=data.seed,
+    )
+    n_flagged, rate = int(flagged.sum()), float(flagged.mean())
+    p_value = float((1 + (by_chance >= rate).sum()) / (N_DRAWS + 1))
+    recalls = _recalls(gallery, cut, seed=data.seed)
+    recall = float(np.mean(list(recalls.values())))
+    innocent = float((arms.swapped.margin(gallery.unseen) > cut).mean())
+    status, reason = _verdict(int(identical.sum()), p_value, recall, f"{n_flagged} of {n} images flagged")
+    low, high = clopper_pearson(n_flagged, n)
+    image_p = p_values(margins, real, mirrored)
+    return _copies(
+        status=status,
+        reason=reason,
+        value=max(0.0, rate - innocent),
+        ci_low=max(0.0, low - innocent),
+        ci_high=max(0.0, high - innocent),
+        n={"synthetic_images": n, **_people(gallery, arms.swapped)},
+        baseline=innocent,
+        positive_control=recall,
+        negative_control=innocent,
+        details={
+            "flagged_rate": rate,
+            "recall": recalls,
+            "p_value": p_value,
+            "alarm_rate": ALARM_RATE,
+            "n_identical": int(identical.sum()),
+        },
+        internal={
+            "flags": _flags(flagged, identical, image_p),
+            "nearest_train_index": {int(i): int(train[i].argmax()) for i in np.flatnonzero(flagged)},
+            "threshold": cut,
+            "margins": np.round(margins, 4).tolist(),
+            "real_margins": np.round(real, 4).tolist(),
+        },
+    )
+
+
+def _verdict(n_identical: int, p_value: float, recall: float, flagged: str) -> tuple[Status, str]:
+    if n_identical:
+        return Status.DETECTED, f"{n_identical} synthetic images equal a training image bit for bit"
+    if p_value <= LEVEL:
+        return Status.DETECTED, f"{flagged}, more than chance gives (p = {p_value:.3f})"
+    if recall < MIN_RECALL:
+        return Status.NO_POWER, f"only {recall:.0%} of planted copies were found, {MIN_RECALL:.0%} are needed"
+    return Status.NOT_DETECTED, f"{flagged}, as chance gives (p = {p_value:.2f})"
+
+
+def _recalls(gallery: Gallery, cut: float, *, seed: int) -> dict[str, float]:
+    rng = np.random.default_rng(seed)
+    sources = gallery.train[rng.permutation(len(gallery.train))[:N_PLANTED]]
+    return {
+        name: float((gallery.margin(transform(sources, rng)) > cut).mean()) for name, transform in TRANSFORMS.items()
+    }
+
+
+def _without_power(data: AuditInput, identical: Mask, reason: str) -> Measurement:
+    """Too few people to calibrate; bit-for-bit copies are copies all the same."""
+    found = int(identical.sum())
+    if not found:
+        return _copies(status=Status.NO_POWER, reason=reason, n={"synthetic_images": len(data.synthetic)})
+    low, high = clopper_pearson(found, len(identical))
+    return _copies(
+        status=Status.DETECTED,
+        reason=f"{found} synthetic images equal a training image bit for bit",
+        value=found / len(identical),
+        ci_low=low,
+        ci_high=high,
+        n={"synthetic_images": len(identical)},
+        baseline=0.0,
+        internal={"flags": _flags(identical, identical, np.zeros(len(identical)))},
+    )
+
+
+def _people(gallery: Gallery, swapped: Gallery) -> dict[str, int]:
+    arms = (gallery.train_subjects, gallery.unseen_subjects, swapped.unseen_subjects)
+    return {name: len(np.unique(who)) for name, who in zip(("train", "unseen", "calibration"), arms, strict=True)}
+
+
+def _flags(
+    flagged: Mask,
+    identical: Mask,
+    image_p: Doubles,
+) -> list[dict[str, object]]:
+    return [
+        {
+            "index": int(i),
+            "p_value": 0.0 if identical[i] else float(image_p[i]),
+            "detector": "pixel identity" if identical[i] else DETECTOR,
+        }
+        for i in np.flatnonzero(flagged)
+    ]

@@ -1,0 +1,1 @@
+"""Can one learn from the synthetic set what one learns from the cohort?"""
