@@ -35,6 +35,10 @@ CLEAR = {
     "Fairness": "No gap detected",
     "The data itself": "None",
 }
+FORMS = {
+    Audience.INTERNAL: "Internal form: stays on site",
+    Audience.PUBLISHABLE: "Publishable form: verdicts and intervals only",
+}
 
 
 def render_html(report: AuditReport, audience: Audience) -> str:
@@ -63,14 +67,8 @@ def _of(report: AuditReport, prefixes: tuple[str, ...]) -> list[Measurement]:
 
 
 def _head(report: AuditReport, audience: Audience, privacy: Sequence[Measurement]) -> str:
-    arms = ", ".join(
-        f"{n['images']} {name} images of {n['subjects']} people" for name, n in report.n.items() if name != "synthetic"
-    )
-    form = (
-        "Internal form: stays on site"
-        if audience is Audience.INTERNAL
-        else "Publishable form: verdicts and intervals only"
-    )
+    real = {name: n for name, n in report.n.items() if name != "synthetic"}
+    arms = ", ".join(f"{n['images']} {name} images of {n['subjects']} people" for name, n in real.items())
     return (
         f'<header><p class="form {audience.value}">{FORMS[audience]}</p><h1>Audit of a synthetic image set</h1>'
         f"<p class='lead'>{escape(_lead(privacy))}</p>"
