@@ -1,22 +1,24 @@
-"""Tasks: named functions, found in each app's `tasks.py`.
+"""Tasks: named functions in an app's `tasks.py`.
 
     @task("training_runs:train")
     def train(job: JobContext, *, run_id: str) -> None: ...
 
-A task may be run again from its start after a crash, so it must pick up what it finds: it is written to be resumed.
+The part before the colon is the label of the app, whose tasks are imported only when one of them is named. A task may
+be run again from its start after a crash, so it must pick up what it finds: it is written to be resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from django.utils.module_loading import autodiscover_modules
+from django.apps import apps
+from django.utils.module_loading import module_has_submodule
 
 from veilmark.core.errors import NotFoundError
 
 Task = Callable[..., Any]
-
 _TASKS: dict[str, Task] = {}
 
 
@@ -33,7 +35,9 @@ def task(name: str) -> Callable[[Task], Task]:
 
 def task_named(name: str) -> Task:
     """Raises NotFoundError."""
-    autodiscover_modules("tasks")
+    app = apps.app_configs.get(name.partition(":")[0])
+    if app and app.module and module_has_submodule(app.module, "tasks"):
+        import_module(f"{app.name}.tasks")
     if name not in _TASKS:
-        raise NotFoundError("there is no such task", where=name, remedy=f"known are {', '.join(sorted(_TASKS))}")
+        raise NotFoundError("there is no such task", where=name, remedy="name it app:verb, as its @task does")
     return _TASKS[name]

@@ -53,9 +53,9 @@ def test_an_event_needs_the_transaction_of_its_change():
 
 def test_an_event_of_a_change_that_failed_is_not_there():
     append(1)
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         event_append(kind="test:happened", actor=None)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     append(1)
     assert [event.sequence for event in Event.objects.all()] == [1, 2]
     assert ledger_verify().ok
@@ -130,7 +130,7 @@ def add_without_key() -> None:
         ),
         pytest.param(lambda: behind_its_back("DELETE FROM ledger_event"), 1, "tail is cut", id="all removed"),
         pytest.param(swap, 2, "does not follow", id="reordered"),
-        pytest.param(forge_head, 3, "head outside the database is not signed", id="tail cut and the head set back without the key"),
+        pytest.param(forge_head, 3, "head outside the database is not signed", id="tail cut, head set back"),
         pytest.param(lambda: head_path().unlink(), 5, "head", id="head removed"),
         pytest.param(lambda: head_path().write_text("[]"), 5, "head", id="head damaged"),
         pytest.param(add_without_key, 6, "not signed", id="event added without the key"),

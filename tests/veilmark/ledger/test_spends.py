@@ -58,7 +58,7 @@ def test_a_resumed_run_reserves_and_settles_once():
             id="the same run on another cohort",
         ),
         pytest.param(
-            lambda ids: spend_settle(run_id=uuid4(), spent=SPENT, acting_user=None), id="settled but never reserved"
+            lambda _: spend_settle(run_id=uuid4(), spent=SPENT, acting_user=None), id="settled but never reserved"
         ),
     ],
 )
