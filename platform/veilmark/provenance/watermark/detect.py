@@ -38,7 +38,7 @@ from veilmark.provenance.watermark.mark_id import (
     checked_id,
     message_bits,
 )
-from veilmark.provenance.watermark.pattern import PROFILES, Pattern, pattern_for, profile_for
+from veilmark.provenance.watermark.pattern import BLOCK, PROFILES, Pattern, pattern_for, profile_for
 
 CORRELATION_ERROR = 2.0**-24
 
@@ -104,7 +104,7 @@ class _Search:
     evidence: list[tuple[Pattern, NDArray[np.float32]]] = field(default_factory=list)
 
     def run(self, known_ids: Sequence[MarkId]) -> Detection:
-        if min(self.image.shape) >= plane.BLOCK:
+        if min(self.image.shape) >= BLOCK:
             for stage in _STAGES:
                 if (found := self._decode(stage)) is not None:
                     return self._detection(found, stage.name, 0.0)

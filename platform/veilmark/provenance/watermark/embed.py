@@ -68,7 +68,7 @@ def _mark_chunk(
             break
         candidates = _embed(images[pending], signs[pending], pattern, low[pending], span[pending])
         found = direct_ids(candidates, key=key)
-        read_back = np.array([got == ids[i] for got, i in zip(found, pending, strict=True)], np.bool_)
+        read_back = np.array([got == ids[int(i)] for got, i in zip(found, pending, strict=True)], np.bool_)
         result[pending[read_back]] = candidates[read_back]
         is_marked[pending[read_back]] = True
         low[pending], span[pending] = plane.intensity_range(plane.luminance(candidates))
@@ -85,7 +85,7 @@ def _embed(
 ) -> NDArray[np.generic]:
     channels = images[..., None] if images.ndim == 3 else images
     rows, columns = channels.shape[1] // BLOCK * BLOCK, channels.shape[2] // BLOCK * BLOCK
-    scale = (255 / span)[:, None, None, None]
+    scale = (255 / span).astype(np.float32)[:, None, None, None]
     stretched = [
         plane.to_blocks((channels[:, :rows, :columns, c].astype(np.float32) - low[:, None, None]) * scale[..., 0])
         for c in range(channels.shape[3])
@@ -109,15 +109,19 @@ def _project_on_lattice(
     offset = (pattern.dither + (1 - tiled) / 4) * step
     lowest = np.min([c.reshape(n, -1).min(axis=1) for c in channels], axis=0)[:, None, None, None]
     highest = np.max([c.reshape(n, -1).max(axis=1) for c in channels], axis=0)[:, None, None, None]
-    target: NDArray[np.float32] | None = None
+    slots = _luminance(channels, weights) @ pattern.projection
+    target = (np.rint((slots - offset) / step) * step + offset).astype(np.float32)
     for _ in range(_N_ITERATIONS):
-        grey = sum((w * c for w, c in zip(weights, channels, strict=True)), np.float32(0))
-        slots = grey @ pattern.projection
-        if target is None:
-            target = np.rint((slots - offset) / step) * step + offset
-        change = (target - slots) @ pattern.projection.T
+        change = (target - _luminance(channels, weights) @ pattern.projection) @ pattern.projection.T
         channels = [np.clip(c + change, lowest, highest) for c in channels]
     return channels
+
+
+def _luminance(channels: list[NDArray[np.float32]], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    grey = np.zeros_like(channels[0])
+    for weight, channel in zip(weights, channels, strict=True):
+        grey += weight * channel
+    return grey
 
 
 def _with_extremes(original: NDArray[np.generic], marked: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -22,16 +22,16 @@ class Softening:
 def sharpened(image: NDArray[np.float32], softening: Softening) -> NDArray[np.float32]:
     """Regularised inverse of a softening."""
     padded = np.pad(image, _PAD, mode="reflect")
-    fy, fx = np.fft.fftfreq(padded.shape[0])[:, None], np.fft.rfftfreq(padded.shape[1])[None]
-    response = _response(fy, softening) * _response(fx, softening)
+    fy, fx = np.fft.fftfreq(padded.shape[0]), np.fft.rfftfreq(padded.shape[1])
+    response = np.outer(_response(fy, softening), _response(fx, softening))
     spectrum = np.fft.rfft2(padded) * response / (response**2 + _REGULARISATION)
     restored = np.fft.irfft2(spectrum, s=padded.shape)[_PAD:-_PAD, _PAD:-_PAD]
     return restored.astype(np.float32)
 
 
-def _response(frequency: NDArray[np.float64], softening: Softening) -> NDArray[np.float64]:
+def _response(frequency: NDArray[np.floating], softening: Softening) -> NDArray[np.floating]:
     """Along one axis. Both losses are products of the two axes."""
-    response = np.exp(-2 * (np.pi * softening.blur * frequency) ** 2)
+    response: NDArray[np.floating] = np.exp(-2 * (np.pi * softening.blur * frequency) ** 2)
     if softening.shrink < 1:
         # Area average over 1/shrink pixels, then a cubic kernel (a = -0.75) of the same width, kept off zero.
         area = np.sinc(frequency / softening.shrink)

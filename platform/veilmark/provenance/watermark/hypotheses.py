@@ -68,9 +68,7 @@ def by_orientation(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
 def by_offset(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
     """Cropped: any of the 64 offsets inside a block, any offset of blocks inside the tile, a slightly moved range."""
     offsets = [(dy, dx) for dy in range(BLOCK) for dx in range(BLOCK) if min(image[dy:, dx:].shape) >= BLOCK]
-    return _joined(
-        _shifted(_soft_tiles(image[None, dy:, dx:], pattern, _OFFSET_GAINS), pattern) for dy, dx in offsets
-    )
+    return _joined(_shifted(_soft_tiles(image[None, dy:, dx:], pattern, _OFFSET_GAINS), pattern) for dy, dx in offsets)
 
 
 def by_rotation(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
@@ -81,9 +79,7 @@ def by_rotation(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
     return _joined(aligned(rotated(centre, float(angle)), pattern) for angle in angles)
 
 
-def correlate(
-    folded: NDArray[np.float32], messages: NDArray[np.uint8], pattern: Pattern
-) -> NDArray[np.float32]:
+def correlate(folded: NDArray[np.float32], messages: NDArray[np.uint8], pattern: Pattern) -> NDArray[np.float32]:
     """The largest z of each message [M, 96] over hypotheses [K, ...], in its data slots: [M].
 
     z is the correlation of a code word's signs with the soft values, in units of the soft values' norm.
@@ -97,9 +93,7 @@ def correlate(
     return np.concatenate(best)
 
 
-def _soft_tiles(
-    images: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _soft_tiles(images: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.float32]) -> NDArray[np.float32]:
     """[N, H, W] to soft values folded into one tile, [N * n_gains, tile, tile, n_slots]."""
     slots = plane.to_blocks(images) @ pattern.projection
     n, rows, columns, n_slots = slots.shape
@@ -108,7 +102,8 @@ def _soft_tiles(
     height, width = -(-rows // tile), -(-columns // tile)
     padded = np.zeros((n * gains.size, height * tile, width * tile, n_slots), np.float32)
     padded[:, :rows, :columns] = np.cos(np.float32(2 * np.pi) * phase).reshape(-1, rows, columns, n_slots)
-    return padded.reshape(-1, height, tile, width, tile, n_slots).sum(axis=(1, 3))
+    folded: NDArray[np.float32] = padded.reshape(-1, height, tile, width, tile, n_slots).sum(axis=(1, 3))
+    return folded
 
 
 def _scored(folded: NDArray[np.float32], pattern: Pattern) -> Hypotheses:

@@ -79,7 +79,8 @@ class Pattern:
         n_repeats = -(-self.data_slots.size // _N_CODED)
         soft = np.zeros((len(folded), n_repeats * _N_CODED), np.float32)
         soft[:, : self.data_slots.size] = plain[:, self.data_slots]
-        return soft.reshape(len(folded), n_repeats, _N_CODED).sum(axis=1)
+        added: NDArray[np.float32] = soft.reshape(len(folded), n_repeats, _N_CODED).sum(axis=1)
+        return added
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,28 @@
+"""The `veilmark` command. Each command is a function of its own module, named here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from veilmark.client.errors import ClientError
+from veilmark.client.verify import verify
+from veilmark.provenance.errors import ProvenanceError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app.command()(verify)
+
+
+@app.callback()
+def veilmark() -> None:
+    """Synthetic medical images with a known origin: find, request, download, verify."""
+
+
+def main() -> None:
+    """Run the command; a refusal is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (ClientError, ProvenanceError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one line a failing command owes its user
+        sys.exit(2)

@@ -1,0 +1,59 @@
+"""`veilmark verify`: is this what a publisher signed? Offline; exit codes and words as the README lists them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verdict import Verdict, Verification
+from veilmark.provenance.verify import verify_path
+
+_COLOURS = {Verdict.AUTHENTIC: "green", Verdict.UNDETERMINED: "yellow", Verdict.MARK_ONLY: "yellow"}
+_MAX_PROBLEMS = 20
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A release bundle (folder or zip) or one image.")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="The bundle (folder or zip) to check one image against.")
+    ] = None,
+    trust_root: Annotated[
+        Path | None, typer.Option("--trust-root", help="The publisher's trust-root.json, got by a way you trust.")
+    ] = None,
+    revoked: Annotated[
+        list[str] | None, typer.Option("--revoked", help="A release id or manifest digest known to be recalled.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify a bundle or an image. Exit codes: 0 authentic, 10 altered but ours, 11 mark only, 12 copied mark,
+    13 recalled, 14 unmarked, 15 undetermined, 2 bad input."""
+    root = TrustRoot.read(trust_root) if trust_root else None
+    result = verify_path(path, bundle=bundle, trust_root=root, revoked=revoked or ())
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+    else:
+        _print(path, result)
+    raise typer.Exit(result.exit_code)
+
+
+def _print(path: Path, result: Verification) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    colour = _COLOURS.get(result.verdict, "red")
+    subject = result.image_id or (f"{result.n_images} images" if result.n_images else "")
+    of_release = f"release {result.release_id}" if result.release_id else ""
+    about = ", ".join(part for part in (of_release, subject) if part)
+    console.print(
+        f"{escape(str(path))}: [bold {colour}]{result.verdict.word}[/]{escape(f' ({about})' if about else '')}"
+    )
+    for problem in result.problems[:_MAX_PROBLEMS]:
+        console.print(f"  {escape(str(problem))}")
+    if len(result.problems) > _MAX_PROBLEMS:
+        console.print(f"  and {len(result.problems) - _MAX_PROBLEMS} more")
+    if result.detection and result.detection.id:
+        console.print(f"  mark {result.detection.id} (a pointer, no proof), stage {result.detection.stage}")

@@ -1,0 +1,92 @@
+"""Who signed a bundle's manifest, and whether the signer took it back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from veilmark.provenance.bundle import RECALL_NAME, RELEASE_ENVELOPE
+from veilmark.provenance.digests import digest_of
+from veilmark.provenance.envelope import Statement, verify_envelope
+from veilmark.provenance.errors import FormatError, ProvenanceError
+from veilmark.provenance.manifest import Manifest, parse_manifest
+from veilmark.provenance.source import BundleSource
+from veilmark.provenance.statements import MANIFEST_NAME, RECALL_PREDICATE, RELEASE_PREDICATE, release_statement
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verdict import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedManifest:
+    """`manifest` is None where its bytes are not what was signed and cannot be parsed either.
+
+    `has_our_envelope`: a trusted key signed the release envelope, whatever it says. `is_signed`: it says these bytes.
+    """
+
+    manifest: Manifest | None
+    has_our_envelope: bool
+    is_signed: bool
+    is_recalled: bool
+    problems: tuple[Problem, ...]
+
+
+def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked: Collection[str]) -> SignedManifest:
+    """Check the manifest's signature before believing a word of it. Raises ProvenanceError where nothing can be read.
+
+    `revoked` are release ids or manifest digests that the caller knows to be recalled.
+    """
+    data = source.read(MANIFEST_NAME)
+    keys = trust_root.by_id if trust_root else {}
+    statement, problems = _release_claim(source, keys)
+    digest = digest_of(data)
+    manifest = _parse(data, must=statement is None)
+    is_signed = bool(statement and manifest) and statement == (
+        release_statement(manifest, manifest_digest=digest) if manifest else None
+    )
+    if statement and not is_signed:
+        problems.append(Problem(where=MANIFEST_NAME, what=f"is not what {RELEASE_ENVELOPE} signs"))
+    is_recalled = _is_recalled(source, keys, digest, problems) or digest in revoked
+    if manifest and manifest.release_id in revoked:
+        is_recalled = True
+    return SignedManifest(
+        manifest=manifest,
+        has_our_envelope=statement is not None,
+        is_signed=is_signed,
+        is_recalled=is_recalled,
+        problems=tuple(problems),
+    )
+
+
+def _release_claim(source: BundleSource, keys: Mapping[str, bytes]) -> tuple[Statement | None, list[Problem]]:
+    if not keys:
+        return None, [Problem(where=source.where, what="no trust root is pinned, so no signature can be believed")]
+    try:
+        statement = verify_envelope(source.read(RELEASE_ENVELOPE), keys, where=RELEASE_ENVELOPE)
+    except ProvenanceError as error:
+        return None, [Problem(where=RELEASE_ENVELOPE, what=error.what)]
+    if statement.predicate_type != RELEASE_PREDICATE:
+        return None, [Problem(where=RELEASE_ENVELOPE, what="is no statement about a release")]
+    return statement, []
+
+
+def _parse(data: bytes, *, must: bool) -> Manifest | None:
+    try:
+        return parse_manifest(data, where=MANIFEST_NAME)
+    except FormatError:
+        if must:
+            raise
+        return None
+
+
+def _is_recalled(source: BundleSource, keys: Mapping[str, bytes], digest: str, problems: list[Problem]) -> bool:
+    if RECALL_NAME not in source.sizes or not keys:
+        return False
+    try:
+        statement = verify_envelope(source.read(RECALL_NAME), keys, where=RECALL_NAME)
+    except ProvenanceError as error:
+        problems.append(Problem(where=RECALL_NAME, what=error.what))
+        return False
+    if statement.predicate_type != RECALL_PREDICATE or statement.subjects != {MANIFEST_NAME: digest}:
+        problems.append(Problem(where=RECALL_NAME, what="recalls another release"))
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""The words and exit codes of verifying."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from veilmark.provenance.watermark import Detection
+
+
+class Verdict(Enum):
+    """One word and one exit code each; the meanings stand in the README."""
+
+    AUTHENTIC = ("authentic", 0)
+    ALTERED = ("altered but ours", 10)
+    MARK_ONLY = ("mark only", 11)
+    COPIED_MARK = ("copied mark", 12)
+    RECALLED = ("recalled", 13)
+    UNMARKED = ("unmarked", 14)
+    UNDETERMINED = ("undetermined", 15)
+
+    def __init__(self, word: str, exit_code: int) -> None:
+        self.word, self.exit_code = word, exit_code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is wrong with which file."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The outcome. `problems` name every file that fails; `detection` is there when a mark was searched for."""
+
+    verdict: Verdict
+    problems: tuple[Problem, ...] = ()
+    release_id: str = ""
+    image_id: str = ""
+    n_images: int = 0
+    detection: Detection | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The verdict's."""
+        return self.verdict.exit_code
+
+    def to_json(self) -> dict[str, object]:
+        """For `veilmark verify --json`."""
+        mark = self.detection and {
+            "detected": self.detection.detected,
+            "id": self.detection.id.hex if self.detection.id else None,
+            "stage": self.detection.stage,
+            "false_positive_rate": self.detection.false_positive_rate,
+        }
+        return {
+            "verdict": self.verdict.word,
+            "exit_code": self.exit_code,
+            "problems": [{"where": problem.where, "what": problem.what} for problem in self.problems],
+            "release_id": self.release_id or None,
+            "image_id": self.image_id or None,
+            "n_images": self.n_images,
+            "mark": mark,
+        }

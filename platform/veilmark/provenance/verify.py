@@ -1,0 +1,50 @@
+"""Verify a bundle (folder or zip) or one image, with no network, no database and nothing but the client installed."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection
+from contextlib import nullcontext
+from pathlib import Path
+
+from veilmark.provenance.bundle_check import verify_bundle
+from veilmark.provenance.errors import FileError, ProvenanceError
+from veilmark.provenance.files import MAX_FILE_BYTES
+from veilmark.provenance.image_check import verify_image
+from veilmark.provenance.source import open_bundle
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verdict import Verification
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY
+
+
+def verify_path(
+    path: Path,
+    *,
+    bundle: Path | None = None,
+    trust_root: TrustRoot | None = None,
+    revoked: Collection[str] = (),
+    key: bytes = PUBLIC_DETECTION_KEY,
+) -> Verification:
+    """Verify `path`: a bundle, or one image (against `bundle` where given). Raises ProvenanceError for bad input.
+
+    `revoked` are release ids or manifest digests known from elsewhere to be recalled.
+    """
+    if not path.exists():
+        raise FileError("does not exist", where=str(path))
+    if path.is_dir() or zipfile.is_zipfile(path):
+        if bundle:
+            raise ProvenanceError("is a bundle itself", where=str(path), remedy="give --bundle only with one image")
+        with open_bundle(path) as source:
+            return verify_bundle(source, trust_root, revoked=revoked)
+    data = _read(path)
+    with open_bundle(bundle) if bundle else nullcontext() as source:
+        return verify_image(data, where=str(path), source=source, trust_root=trust_root, revoked=revoked, key=key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FileError(f"is larger than {MAX_FILE_BYTES} bytes", where=str(path))
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error

@@ -1,0 +1,123 @@
+"""A small published bundle of textured images, and the key that signed it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
+
+from veilmark.provenance.bundle import Bundle, PreparedImages, prepare_images, write_bundle
+from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.envelope import key_id_of
+from veilmark.provenance.trust import TrustRoot
+
+CREATED_AT = "2026-11-21T09:30:00Z"
+
+
+class KeyInMemory:
+    """An Ed25519 key of the `cryptography` package, as `crypto/` hands out, without a file."""
+
+    def __init__(self, seed: int) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed.to_bytes(32, "big"))
+
+    @property
+    def public_key_bytes(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
+
+    @property
+    def key_id(self) -> str:
+        return key_id_of(self.public_key_bytes)
+
+    def sign(self, data: bytes) -> bytes:
+        return self._key.sign(data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    bundle: Bundle
+    trust_root: TrustRoot
+    signer: KeyInMemory
+    prepared: PreparedImages
+    originals: NDArray[np.uint8]
+
+
+def textured(n: int, size: int, *, seed: int = 0, maximum: int = 255) -> NDArray[np.uint16]:
+    """Smooth random images [n, size, size] that use 0..maximum, with a dark border as X-rays have it."""
+    rng = np.random.default_rng(seed)
+    fy, fx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
+    falloff = 1 / (0.01 + fy**2 + fx**2)
+    spectrum = np.fft.rfft2(rng.normal(size=(n, size, size))) * falloff
+    field = np.fft.irfft2(spectrum, s=(size, size))
+    low, high = np.percentile(field, (2, 98), axis=(1, 2), keepdims=True)
+    images = np.clip((field - low) / (high - low), 0, 1) * maximum
+    images[:, : size // 16] = 0
+    return np.rint(images).astype(np.uint16)
+
+
+def rows(n: int, release_id: str = "demo-1") -> list[ImageMetadata]:
+    return [
+        ImageMetadata(release_id=release_id, image_id=f"img-{i:03d}", label=("nodule", "none")[i % 2], sex="F")
+        for i in range(n)
+    ]
+
+
+def release(release_id: str = "demo-1") -> ReleaseInfo:
+    return ReleaseInfo(
+        release_id=release_id,
+        created_at=CREATED_AT,
+        title="Synthetic textures",
+        description="Random fields.",
+        licence="https://creativecommons.org/licenses/by/4.0/",
+        creator="Test hospital",
+    )
+
+
+def publish(folder: Path, *, signer: KeyInMemory, release_id: str = "demo-1", seed: int = 0) -> Published:
+    images = textured(5, 64, seed=seed).astype(np.uint8)
+    prepared = prepare_images(
+        folder / "prepared", images=images, metadata=rows(5, release_id), mark_release=7, created_at=CREATED_AT
+    )
+    bundle = write_bundle(
+        folder / "bundle",
+        prepared=prepared,
+        endorsed_root=prepared.merkle_root,
+        release=release(release_id),
+        signer=signer,
+        decision={"outcome": "PASS"},
+        report={"schema": "veilmark/report/1", "measurements": []},
+        report_html="<!doctype html><title>report</title>",
+    )
+    root = TrustRoot.of(signer, created_at=CREATED_AT)
+    return Published(bundle=bundle, trust_root=root, signer=signer, prepared=prepared, originals=images)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return publish(tmp_path_factory.mktemp("published"), signer=KeyInMemory(1))
+
+
+@pytest.fixture(scope="session")
+def other_release(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """Another release by the same signer."""
+    return publish(tmp_path_factory.mktemp("other"), signer=KeyInMemory(1), release_id="demo-2", seed=5)
+
+
+@pytest.fixture
+def copy(published: Published, tmp_path: Path) -> Path:
+    """A copy of the bundle that a test may damage."""
+    return Path(shutil.copytree(published.bundle.folder, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def chest_images(shared_data: Path) -> NDArray[np.uint8]:
+    """Real chest X-rays [1000, 128, 128], where the shared data exists."""
+    path = shared_data / "cxr_nih_1000" / "images.npz"
+    with np.load(path) as arrays:
+        images: NDArray[np.uint8] = arrays["images"]
+    return images
