@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -123,3 +124,12 @@ def versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "unknown"
     return found
+
+
+def folder_digest(folder: Path) -> str:
+    """`sha256:<hex>` over names and bytes of the card and the tensors: what a synthetic set was drawn from."""
+    total = hashlib.sha256()
+    for path in sorted((folder / CARD, *folder.glob("*.safetensors"))):
+        content = path.read_bytes()
+        total.update(f"{path.name} {len(content)}\n".encode() + content)
+    return f"sha256:{total.hexdigest()}"

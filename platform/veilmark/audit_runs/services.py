@@ -25,7 +25,7 @@ from veilmark.jobs.services import job_enqueue
 from veilmark.jobs.work import WorkState, working
 from veilmark.ledger.services import event_append
 from veilmark.synthetic_sets.models import SyntheticSet
-from veilmark.synthetic_sets.selectors import read_final_images
+from veilmark.synthetic_sets.final_files import read_final_set
 
 
 @transaction.atomic
@@ -56,11 +56,11 @@ def audit_run_carry_out(*, run: AuditRun, progress: Progress) -> None:
     Raises AuditError, and IntegrityError where the files are not those that the set was finished with.
     """
     with working(run, kind="audit_run", acting_user=run.requested_by):
-        synthetic, content_root = read_final_images(run.synthetic_set)
-        if content_root != run.synthetic_set.content_root:
+        final = read_final_set(run.synthetic_set)
+        if final.content_root != run.synthetic_set.content_root:
             raise IntegrityError("files differ from those written", where=str(run.synthetic_set), remedy="draw it anew")
-        report = run_audits(_arms(run, synthetic), progress=progress)
-        _finish(run, report, content_root)
+        report = run_audits(_arms(run, final.images), progress=progress)
+        _finish(run, report, final.content_root)
 
 
 def _arms(run: AuditRun, synthetic: ImageSet) -> AuditInput:

@@ -67,12 +67,19 @@ def cohort_create(
     require(acting_user, "cohort:create")
     if Cohort.objects.filter(name=terms.name).exists():
         raise ApplicationError("is taken", where=f"cohort name {terms.name!r}", remedy="choose another")
-    read = read_source(source, mapping, scratch=settings.VEILMARK_SCRATCH, progress=progress)
+    read = read_source(source, mapping, scratch=scratch_folder(), progress=progress)
     progress(0, 0, "checking the data contract")
     outcome = check_contract(read)
     if not outcome.passed:
         raise _refusal(outcome, terms=terms, acting_user=acting_user)
     return _keep(read, outcome, mapping=mapping, terms=terms, acting_user=acting_user)
+
+
+def scratch_folder() -> Path:
+    """Where an upload may lie unencrypted while it is read: this site's own, closed to others, emptied at once."""
+    folder = Path(settings.VEILMARK_VAR) / "scratch"
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    return folder
 
 
 @transaction.atomic

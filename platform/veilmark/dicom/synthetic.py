@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from veilmark.dicom.base import DicomError, Pixels
 
 _UIDS = uuid.UUID("9a0c7c0e-52e1-5a08-9d0e-6a1f6f1f3f8b")  # the name space of every UID made here, never to change
-_IMPLEMENTATION = "2.25.204753418650271536893024457130582091741"
+_IMPLEMENTATION = UID("2.25.204753418650271536893024457130582091741")
 _DATE = re.compile(r"|\d{8}")
 
 
@@ -32,6 +32,7 @@ class SyntheticInstance:
     release, index: give the UIDs and the invented PatientID, fresh for each pair and the same for an equal one.
     generator, version: the equipment. mark: the id in the pixels' watermark, if any. sex: M, F, O or empty.
     description: what the image shows (SeriesDescription). made_on: YYYYMMDD, or empty where it shall not be told.
+    comment: ImageComments, up to 10,240 characters; the publisher's canonical metadata stands there.
     """
 
     release: str
@@ -42,6 +43,7 @@ class SyntheticInstance:
     sex: str = ""
     description: str = ""
     made_on: str = ""
+    comment: str = ""
 
     def __post_init__(self) -> None:
         problems = {
@@ -53,8 +55,13 @@ class SyntheticInstance:
         }
         for field in self.__dataclass_fields__:
             value = getattr(self, field)
-            if problems.get(field) or (isinstance(value, str) and (len(value) > 64 or "\\" in value)):
+            if problems.get(field) or (isinstance(value, str) and not _fits(field, value)):
                 raise DicomError(f"is {value!r}", where=field, remedy="see SyntheticInstance for what it may hold")
+
+
+def _fits(field: str, value: str) -> bool:
+    """Short texts hold no backslash, which separates values; a comment is one long text and may (PS3.5 6.2, LT)."""
+    return len(value) <= 10_240 if field == "comment" else len(value) <= 64 and "\\" not in value
 
 
 def write_synthetic(path: Path, pixels: Pixels, instance: SyntheticInstance) -> None:
@@ -66,15 +73,22 @@ def write_synthetic(path: Path, pixels: Pixels, instance: SyntheticInstance) -> 
     _add_pixels(dataset, pixels)
     dataset.file_meta = _file_meta(dataset)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        _write_whole(path, dataset)
+    except OSError as error:
+        raise DicomError(f"cannot be written ({error.strerror})", where=str(path), remedy="check the folder") from error
+
+
+def _write_whole(path: Path, dataset: Dataset) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
         with os.fdopen(handle, "wb") as file:
             dataset.save_as(file, enforce_file_format=True)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)  # a synthetic image is made to be read
         Path(name).replace(path)
-    except OSError as error:
-        raise DicomError(f"cannot be written ({error.strerror})", where=str(path), remedy="check the folder") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _general(instance: SyntheticInstance) -> Dataset:
@@ -105,6 +119,8 @@ def _general(instance: SyntheticInstance) -> Dataset:
     dataset.SeriesNumber = dataset.InstanceNumber = 1
     dataset.SeriesDescription = instance.description or "Synthetic"
     dataset.PatientOrientation = ""
+    if instance.comment:
+        dataset.ImageComments = instance.comment
     return dataset
 
 

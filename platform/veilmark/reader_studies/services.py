@@ -18,7 +18,7 @@ from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.ledger.services import event_append
 from veilmark.reader_studies.models import ReaderItem, ReaderStudy, Reading
 from veilmark.synthetic_sets.models import SyntheticSet
-from veilmark.synthetic_sets.selectors import read_final_image
+from veilmark.synthetic_sets.final_files import read_final_image
 
 MAX_ITEMS = 400
 

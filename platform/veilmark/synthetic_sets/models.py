@@ -30,3 +30,8 @@ class SyntheticSet(Work):
 
     def __str__(self) -> str:
         return f"set {self.serial} of {self.training_run}"
+
+    @property
+    def public_id(self) -> str:
+        """The name that the images carry in their own metadata, before and after they are released."""
+        return f"vm-{self.serial:07d}"

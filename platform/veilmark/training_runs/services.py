@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from generators.base import GeneratorCard, Progress
 from generators.data import ImageSet
-from generators.digests import folder_digest
+from generators.folder import folder_digest
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
-from generators.registry import require_generator
+from generators.registry import get_generator
 from generators.resizing import resize_images
 from generators.runner import train_generator
 from veilmark.accounts.models import User
@@ -73,7 +73,7 @@ def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User)
     require(acting_user, "generator:train")
     if cohort.custodian_id != acting_user.pk:
         raise NotAllowedError("belongs to another custodian", where=f"cohort {cohort.name}", remedy="ask its custodian")
-    require_generator(plan.generator)
+    get_generator(plan.generator)
     budget_of(cohort, plan)
     if not 16 <= plan.image_size <= 512:
         raise ApplicationError(f"is {plan.image_size}", where="image size", remedy="choose 16 to 512 pixels")

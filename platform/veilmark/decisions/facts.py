@@ -1,0 +1,138 @@
+"""The facts of a synthetic set: gathered from its cohort, its generator's card, its mark and its audit report.
+
+A figure that an audit could not give is left out: the rule that needs it then says UNKNOWN. Nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from audits.stats import clopper_pearson
+from generators.groups import AGE_GROUPS
+from veilmark.audit_runs.models import AuditRun
+from veilmark.cohorts.models import Cohort
+from veilmark.core.keys import key_provider
+from veilmark.reader_studies.selectors import study_result
+from veilmark.synthetic_sets.models import SyntheticSet
+from veilmark.training_runs.models import TrainingRun
+from veilmark.training_runs.recorder import cohort_spend
+
+COPIES, UTILITY, UTILITY_LOSS = "nearest_copies.copy_rate", "train_on_synthetic.auc", "train_on_synthetic.auc_difference"
+MEMBERSHIP = "membership_inference."
+
+Facts = dict[str, object]
+Row = Mapping[str, Any]
+
+
+def gather_facts(audit_run: AuditRun) -> Facts:
+    """Every fact that stands before people decide. Facts of endorsing and downloading are the caller's to add."""
+    synthetic_set = audit_run.synthetic_set
+    training_run = synthetic_set.training_run
+    rows = {row["name"]: row for row in audit_run.report.get("measurements", [])}
+    facts = {
+        **_cohort_facts(training_run.cohort),
+        **_privacy_facts(training_run),
+        **_mark_facts(synthetic_set),
+        **_copy_facts(rows.get(COPIES)),
+        **_membership_facts([row for name, row in rows.items() if name.startswith(MEMBERSHIP)]),
+        **_utility_facts(rows.get(UTILITY), rows.get(UTILITY_LOSS)),
+        **_fairness_facts(rows),
+        **_reading_facts(synthetic_set),
+        "audited_digest": audit_run.content_root,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _cohort_facts(cohort: Cohort) -> Facts:
+    return {
+        "n_subjects_train": cohort.n_subjects_by_split.get("train", 0),
+        "n_subjects_holdout": cohort.n_subjects_by_split.get("holdout", 0),
+        "public_n_subjects": cohort.public_n_subjects,
+        "contract_passed": cohort.contract.passed,
+        # Intake keeps pixels, labels and groups under random codes; headers and names are not stored.
+        "deidentified": True,
+        "legal_basis": cohort.legal_basis,
+        "purposes": cohort.purposes,
+        "licence": cohort.licence,
+        "licence_permits_derivatives": cohort.licence_permits_derivatives,
+        # Ages are stated as groups only, so the highest stated age is the oldest group's lower bound.
+        "highest_age": int(AGE_GROUPS[-1].rstrip("+")),
+        "encryption_key_id": key_provider().encryption_key_id,
+    }
+
+
+def _privacy_facts(run: TrainingRun) -> Facts:
+    spend, total = run.card["spend"], cohort_spend(run.cohort)
+    return {
+        "generator_name": run.generator,
+        "spent_epsilon": spend["spent_epsilon"],
+        "delta": spend["delta"],
+        "privacy_unit": spend["privacy_unit"],
+        "adjacency": spend["adjacency"],
+        "accountant": spend["accountant"],
+        "cohort_spent_epsilon": total.spent_epsilon if total else None,
+        "n_training_runs": run.cohort.training_runs.count(),
+        "n_audit_runs": AuditRun.objects.filter(synthetic_set__training_run__cohort=run.cohort).count(),
+    }
+
+
+def _mark_facts(synthetic_set: SyntheticSet) -> Facts:
+    found, n = synthetic_set.n_mark_detected, synthetic_set.n_images
+    if found is None:
+        return {}
+    return {
+        "mark_detected_rate": found / n,
+        "mark_detected_rate_lower": clopper_pearson(found, n)[0],
+        "mark_n": n,
+    }
+
+
+def _copy_facts(row: Row | None) -> Facts:
+    if row is None:
+        return {}
+    return {
+        "copies_status": row["status"],
+        "copies_rate_upper": row["ci_high"],
+        "copies_n": row["n"].get("synthetic_images"),
+    }
+
+
+def _membership_facts(rows: list[Row]) -> Facts:
+    """The strongest attack speaks. One attack without power leaves the bound unknown, not to the others."""
+    if not rows:
+        return {}
+    statuses = [row["status"] for row in rows]
+    status = next((name for name in ("detected", "no_power", "not_assessable") if name in statuses), statuses[0])
+    if any(row["ci_high"] is None for row in rows):
+        return {"membership_status": status}
+    worst = max(rows, key=lambda row: row["ci_high"])
+    return {
+        "membership_status": status,
+        "membership_auc": worst["value"],
+        "membership_auc_upper": worst["ci_high"],
+        "membership_n_members": worst["n"]["train"],
+        "membership_n_nonmembers": worst["n"]["holdout"],
+    }
+
+
+def _utility_facts(row: Row | None, loss: Row | None) -> Facts:
+    if row is None or loss is None:
+        return {}
+    return {
+        "utility_status": row["status"],
+        "utility_auc": row["value"],
+        "utility_auc_lower": row["ci_low"],
+        "utility_real_auc": row["baseline"],
+        "utility_difference": loss["value"],
+    }
+
+
+def _fairness_facts(rows: Mapping[str, Row]) -> Facts:
+    columns = {"fairness_sex_status": "group_gaps.sex", "fairness_age_status": "group_gaps.age_group"}
+    return {fact: rows[name]["status"] for fact, name in columns.items() if name in rows}
+
+
+def _reading_facts(synthetic_set: SyntheticSet) -> Facts:
+    results = [result for study in synthetic_set.reader_studies.all() if (result := study_result(study))]
+    return {"reader_accuracy_upper": max(result.ci_high for result in results)} if results else {}

@@ -1,0 +1,142 @@
+"""Publishing: the rules once more with the endorsements in hand, then signing, the bundle, its zip, its verification."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from audits.report import Audience
+from generators.base import Progress
+from veilmark.audit_runs.services import report_page
+from veilmark.core.errors import IntegrityError, StateError
+from veilmark.core.keys import signing_key
+from veilmark.decisions.models import Decision, Outcome
+from veilmark.decisions.services import decision_make
+from veilmark.provenance.bundle import Bundle, PreparedImages, write_bundle
+from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.source import zip_bundle
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verify import verify_path
+from veilmark.releases.models import Release
+from veilmark.releases.moves import release_move
+from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, trust_root_path
+from veilmark.releases.states import ReleaseState
+from veilmark.synthetic_sets.selectors import set_folder
+
+SIGNING_KEY = "release"
+CREATOR = "Veilmark"
+
+
+def release_publish(*, release: Release, progress: Progress) -> None:
+    """APPROVED to RELEASED. Called by the job. Raises StateError where a rule says no: nothing is published then."""
+    decision = _decide(release)
+    if decision.outcome != Outcome.PASS:
+        raise StateError(decision.reason, where=f"release {release.name}", remedy="see the decision")
+    bundle = _write(release, decision, progress)
+    _write_trust_root()
+    zip_bundle(bundle.folder, bundle_zip(release))
+    checked = verify_path(bundle_zip(release), trust_root=TrustRoot.read(trust_root_path()))
+    if checked.exit_code != 0:
+        raise IntegrityError(f"verifies as {checked.verdict}", where=f"release {release.name}", remedy="publish it anew")
+    with transaction.atomic():
+        release.decision = decision
+        release.manifest_digest = bundle.manifest_digest
+        release.bundle_digest = file_digest(release)
+        release.signer_key_id = signing_key(SIGNING_KEY).key_id
+        release.published_at = datetime.now(UTC)
+        release.save()
+        payload = {"manifest_digest": release.manifest_digest, "bundle_digest": release.bundle_digest}
+        release_move(release, ReleaseState.RELEASED, acting_user=None, payload=payload)
+
+
+def _decide(release: Release) -> Decision:
+    if release.audit_run is None:
+        raise StateError("was never audited", where=f"release {release.name}", remedy="submit it again")
+    return decision_make(
+        audit_run=release.audit_run, profile=release.profile, phase="signing", facts=endorsement_facts(release)
+    )
+
+
+def endorsement_facts(release: Release) -> dict[str, object]:
+    """What the officers' signatures say, as facts. Two digests among them leave `endorsed_digest` unknown."""
+    endorsements = list(release.endorsements.filter(round=release.round).select_related("officer"))
+    digests = {endorsement.digest for endorsement in endorsements}
+    facts: dict[str, object] = {
+        "n_endorsers": len({endorsement.officer_id for endorsement in endorsements}),
+        "signer_key_id": signing_key(SIGNING_KEY).key_id,
+    }
+    if endorsements:
+        ages = [endorsement.created_at - endorsement.reauthenticated_at for endorsement in endorsements]
+        facts |= {
+            "endorsers_independent": not any(interest_of(release, row.officer) for row in endorsements),
+            "endorsement_age_minutes": max(age.total_seconds() for age in ages) / 60,
+            "endorsement_meaning_stated": all(row.meaning for row in endorsements),
+        }
+    if len(digests) == 1:
+        facts["endorsed_digest"] = digests.pop()
+    return facts
+
+
+def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
+    audit_run = decision.audit_run
+    out = bundle_folder(release)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # What a killed worker left was never published: the state says APPROVED until all is done.
+    shutil.rmtree(out, ignore_errors=True)
+    return write_bundle(
+        out,
+        prepared=PreparedImages.read(set_folder(release.synthetic_set)),
+        endorsed_root=audit_run.content_root,
+        release=_info(release),
+        signer=signing_key(SIGNING_KEY),
+        decision=decision.body,
+        report=audit_run.report,
+        report_html=report_page(audit_run, Audience.PUBLISHABLE),
+        progress=lambda done, total: progress(done, total, "signing images"),
+    )
+
+
+def _info(release: Release) -> ReleaseInfo:
+    run = release.synthetic_set.training_run
+    spend = run.card["spend"]
+    claim = (
+        f"epsilon {spend['spent_epsilon']:.2f} at delta {spend['delta']:g} per {spend['privacy_unit']} "
+        f"({spend['adjacency'].replace('_', ' ')}; accountant {spend['accountant']})"
+    )
+    return ReleaseInfo(
+        release_id=release.synthetic_set.public_id,
+        created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        title=release.title,
+        description=release.description or f"Synthetic images drawn by {run.generator}.",
+        licence=run.cohort.licence,
+        creator=CREATOR,
+        facts={
+            "Differential privacy of the generator": claim,
+            "What the claim leaves out": (
+                f"each run is differentially private; the choice among {run.cohort.training_runs.count()} runs "
+                f"by audits is not included"
+            ),
+            "Permitted purposes": ", ".join(run.cohort.purposes),
+        },
+    )
+
+
+def _write_trust_root() -> None:
+    """The public key of this site's releases. Written once: pinned by receivers, it must not change under them."""
+    if not trust_root_path().exists():
+        created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        TrustRoot.of(signing_key(SIGNING_KEY), created_at=created_at).write(trust_root_path())
+
+
+def file_digest(release: Release) -> str:
+    """`sha256:<hex>` of the zip as it lies on disk."""
+    with bundle_zip(release).open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def bundle_is_whole(release: Release) -> bool:
+    """Whether the zip on disk is the one that verified when it was published."""
+    return bundle_zip(release).is_file() and file_digest(release) == release.bundle_digest != ""
