@@ -21,7 +21,6 @@ def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("var")
     settings.VEILMARK_VAR = folder
     settings.VEILMARK_PASSPHRASE = "of the tests alone"
-    settings.STATIC_ROOT = folder / "static"
     settings.PASSWORD_HASHERS = [FAST_HASHER]
     return folder
 

@@ -8,6 +8,7 @@ from veilmark.core.views import healthz
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("accounts/", include("veilmark.accounts.urls")),
+    path("jobs/", include("veilmark.jobs.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/", include("veilmark.accounts.api_urls")),
 ]

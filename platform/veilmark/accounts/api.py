@@ -1,6 +1,7 @@
 """Tokens for scripts and the client: a password in, a token out."""
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -41,6 +42,7 @@ class TokenView(APIView):
         user = authenticate(request._request, **credentials.validated_data)  # noqa: SLF001 - axes reads Django's request
         if not isinstance(user, User):
             raise NotAllowedError("the name or the password was not accepted", remedy="check both, or wait 15 minutes")
+        user_logged_in.send(User, request=request._request, user=user)  # noqa: SLF001 - as above
         return Response({"token": api_token_create(user=user)}, status=status.HTTP_201_CREATED)
 
 

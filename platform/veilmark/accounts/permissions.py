@@ -49,11 +49,9 @@ def allowed(user: User | AnonymousUser | None, action: str) -> bool:
 def require(user: User | AnonymousUser | None, action: str) -> None:
     """Raises NotAllowedError unless `user` may do `action`."""
     if not allowed(user, action):
-        who = "the system" if user is None else f"{user.get_username() or 'a person not signed in'}"
-        roles = ", ".join(sorted(ACTIONS[action]))
-        raise NotAllowedError(
-            "is not allowed to", where=f"{who}, {action}", remedy=f"ask a person with the role {roles}"
-        )
+        who = "the system" if user is None else user.get_username() or "a person not signed in"
+        remedy = f"this needs the role {' or '.join(sorted(ACTIONS[action]))}"
+        raise NotAllowedError(f"{who} is not allowed to do this", where=action, remedy=remedy)
 
 
 def signed_in(request: HttpRequest | Request) -> User:

@@ -7,6 +7,7 @@ Errors::
     +-- NotFoundError         404  there is no such thing (or this person may not know of it)
     +-- StateError            409  the thing is not in a state in which this can be done
     +-- IntegrityError        409  what is stored is not what was written
+    +-- LockedError           429  too many wrong attempts
     +-- ConfigurationError    500  the installation lacks something
 
 The pure packages have trees of their own (GeneratorError, AuditError, PolicyError, DicomError, CryptoError,
@@ -53,6 +54,12 @@ class IntegrityError(ApplicationError):
     """What is stored is not what was written."""
 
     status = 409
+
+
+class LockedError(ApplicationError):
+    """Too many wrong attempts."""
+
+    status = 429
 
 
 class ConfigurationError(ApplicationError):

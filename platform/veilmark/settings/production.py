@@ -15,12 +15,14 @@ CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS]
 URL = environment.required("VEILMARK_DATABASE_URL", "give postgresql://user:password@host:port/name")
 DATABASES = {"default": database(URL, VEILMARK_VAR)}
 JOBS_DATABASE_URL = jobs_url(URL, VEILMARK_VAR)
+STATIC_ROOT = VEILMARK_VAR / "static"  # filled by `manage.py collectstatic`
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
 SECURE_SSL_REDIRECT = True
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # load balancers ask inside the network, without TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
