@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from audits.base import AuditError, AuditInput, Measurement
-from audits.files import write_atomically
+from audits.files import require_writable, write_atomically
 from audits.page import render_html
 from audits.registry import list_audits, run_audits
 from audits.report import Audience, AuditReport
@@ -68,6 +68,8 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Measure the risk and the worth of a synthetic set. Exit code 0 whatever was found: only policies judge."""
+    for path in (out, html):
+        require_writable(path)
     data = AuditInput(
         train=ImageSet.load(train).of_split("train"),
         holdout=_arm(holdout, "holdout"),

@@ -6,6 +6,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from audits.base import AuditError
+
+
+def require_writable(path: Path | None) -> None:
+    """Refuse a place that cannot be written before minutes are spent on what should go there. Raises AuditError."""
+    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise AuditError("cannot be written", where=str(path), remedy="choose an existing, writable folder")
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write UTF-8 text beside `path`, flush it to disk, and put it in place. Raises OSError."""

@@ -43,17 +43,18 @@ FORMS = {
 
 def render_html(report: AuditReport, audience: Audience) -> str:
     """The whole page as a string, for one audience."""
+    report = report.seen_by(audience)
     groups = {name: _of(report, prefixes) for name, (_, prefixes) in FAMILIES.items()}
     style = (files("audits") / "page.css").read_text(encoding="utf-8")
     body = [
         _head(report, audience, groups["Privacy"]),
         *(_family(name, FAMILIES[name][0], found) for name, found in groups.items() if found),
         '<section class="detail"><h2>For the statistician</h2>',
-        *_plots(report, audience),
+        *_plots(report),
         _cells(report),
         *(_method(m) for found in groups.values() for m in found),
         "</section>",
-        _foot(report, audience),
+        _foot(report),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit report</title>'
@@ -63,7 +64,7 @@ def render_html(report: AuditReport, audience: Audience) -> str:
 
 
 def _of(report: AuditReport, prefixes: tuple[str, ...]) -> list[Measurement]:
-    return [m for m in report.measurements if m.name.startswith(prefixes)]
+    return [m for prefix in prefixes for m in report.measurements if m.name.startswith(prefix)]
 
 
 def _head(report: AuditReport, audience: Audience, privacy: Sequence[Measurement]) -> str:
@@ -73,7 +74,9 @@ def _head(report: AuditReport, audience: Audience, privacy: Sequence[Measurement
         f'<header><p class="form {audience.value}">{FORMS[audience]}</p><h1>Audit of a synthetic image set</h1>'
         f"<p class='lead'>{escape(_lead(privacy))}</p>"
         f"<p class='meta'>{report.n['synthetic']['images']} synthetic images, measured against {escape(arms)}. "
-        f"{escape(report.created_at[:16].replace('T', ' '))} UTC.</p></header>"
+        f"{escape(report.created_at[:16].replace('T', ' '))} UTC.</p>"
+        "<p class='meta'>In each row: a dot for the value, a line for its 95 % interval, a dashed tick for "
+        "the same figure where synthetic images play no part.</p></header>"
     )
 
 
@@ -118,20 +121,18 @@ def _chip(family: str, status: Status) -> str:
 
 def _span(m: Measurement) -> tuple[float, float]:
     """The axis of a row's bar: the whole scale for shares and AUC, else what holds interval and baseline."""
-    points = [x for x in (m.value, m.ci_low, m.ci_high, m.baseline, 0.0) if x is not None]
+    reach = 1.25 * max(abs(x) for x in (m.value, m.ci_low, m.ci_high, m.baseline) if x is not None)
     if in_percent(m) or m.name.endswith(".auc") or m.name.startswith("membership"):
         return 0.0, 1.0
-    return min(points), max(points)
+    return (-reach, reach) if (m.ci_low or 0) < 0 else (0.0, reach)
 
 
-def _plots(report: AuditReport, audience: Audience) -> Iterable[str]:
+def _plots(report: AuditReport) -> Iterable[str]:
     found = {m.name: m for m in report.measurements}
     fidelity = [(m.name.rpartition(".")[2], m.value, m.baseline) for m in _of(report, ("manifold.",))]
     bars = [(name, value, floor) for name, value, floor in fidelity if value is not None and floor is not None]
     if bars:
         yield _figure("Fidelity beside the real floor", plots.paired_bars(bars))
-    if audience is Audience.PUBLISHABLE:
-        return
     for name in ("membership_inference.nearest", "membership_inference.density_ratio"):
         scores = found[name].internal if name in found else {}
         if scores:
@@ -174,7 +175,7 @@ def _group_rows(m: Measurement) -> Iterable[tuple[str, ...]]:
     if isinstance(ours, Mapping) and isinstance(real, Mapping):
         for name, value in ours.items():
             yield grouping, name, str(m.n[name]), figure(value), figure(real[name])
-    if isinstance(suppressed, Mapping):
+    if isinstance(suppressed, list):
         for name in suppressed:
             yield grouping, name, "too few", figure(None), figure(None)
 
@@ -203,10 +204,9 @@ def _control(value: float | None, m: Measurement) -> str:
     return figure(value, percent=in_percent(m))
 
 
-def _foot(report: AuditReport, audience: Audience) -> str:
+def _foot(report: AuditReport) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    shown = report.inputs if audience is Audience.INTERNAL else {"synthetic": report.inputs["synthetic"]}
-    digests = "".join(f"<li>{name}: <code>{digest}</code></li>" for name, digest in shown.items())
+    digests = "".join(f"<li>{name}: <code>{digest}</code></li>" for name, digest in report.inputs.items())
     return (
         f"<footer><p>{escape(report.claim)}</p><ul>{digests}</ul>"
         f"<p>Schema {report.schema}, seed {report.seed}; {escape(versions)}.</p></footer>"

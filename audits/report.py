@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -62,15 +62,29 @@ class AuditReport:
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
+    def seen_by(self, audience: Audience) -> AuditReport:
+        """This report as that audience may see it; for PUBLISHABLE without internals, private digests, exact sizes."""
+        if audience is Audience.INTERNAL:
+            return self
+        return replace(
+            self,
+            measurements=tuple(replace(m, internal={}, n=rounded(m.n)) for m in self.measurements),
+            inputs={name: digest for name, digest in self.inputs.items() if name not in PRIVATE_DIGESTS},
+            n={name: rounded(counts) for name, counts in self.n.items()},
+        )
+
     def to_json(self, audience: Audience) -> dict[str, object]:
-        """The contract's JSON. The publishable form drops `internal` and the digests of private arms."""
-        body = asdict(self)
+        """The contract's JSON, for one audience; `flags` and `internal` stand in the internal form only."""
+        body = asdict(self.seen_by(audience))
         body["audience"] = audience.value
         for measurement in body["measurements"]:
             private = measurement.pop("internal")
             if audience is Audience.INTERNAL:
                 measurement["flags"] = private.pop("flags", [])
                 measurement["internal"] = private
-        if audience is Audience.PUBLISHABLE:
-            body["inputs"] = {name: digest for name, digest in self.inputs.items() if name not in PRIVATE_DIGESTS}
         return body
+
+
+def rounded(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts down to a multiple of ten: how many people a cohort holds is private (privacy.md 3)."""
+    return {name: count // 10 * 10 for name, count in counts.items()}

@@ -20,6 +20,21 @@ def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
     return low, high
 
 
+def excess_rate(
+    k: int, n: int, k_baseline: int, n_baseline: int, *, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Difference of two proportions and its interval, by squaring and adding the exact limits of each.
+
+    Newcombe 1998, Statistics in Medicine 17:873, method 10, with Clopper-Pearson limits in place of Wilson's: neither
+    the baseline's uncertainty nor that of the rate itself is forgotten.
+    """
+    rate, base = k / n, k_baseline / n_baseline
+    low, high = clopper_pearson(k, n, confidence=confidence)
+    base_low, base_high = clopper_pearson(k_baseline, n_baseline, confidence=confidence)
+    below, above = np.hypot(rate - low, base_high - base), np.hypot(high - rate, base - base_low)
+    return rate - base, float(rate - base - below), float(rate - base + above)
+
+
 def auc(positive: Doubles, negative: Doubles) -> float:
     """P(positive > negative), ties counted half: the area under the ROC curve."""
     ranks = stats.rankdata(np.concatenate([positive, negative]))

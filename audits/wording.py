@@ -88,7 +88,7 @@ WORDS: Mapping[str, Words] = {
     ),
 }
 _GAP = Words(
-    title="Gap between {grouping} groups",
+    title="Gap by {grouping}",
     detected="One group is served worse: the gap in AUC is {value}, real training gives {baseline}.",
     not_detected="No gap detected: {value} in AUC, at most {high}; real training gives {baseline}.",
 )
@@ -133,7 +133,8 @@ def figure(value: float | None, *, percent: bool = False) -> str:
         return "-"
     if percent:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f}"
+    text = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _words(m: Measurement) -> Words:

@@ -55,10 +55,11 @@ def _labels(data: AuditInput) -> Strings:
 
 def _gap(report: partial[Measurement], trial: Trial, groups: Strings, *, seed: int) -> Measurement:
     kept, suppressed = _split(trial, groups)
-    details: dict[str, object] = {"suppressed": suppressed, "min_people": MIN_PEOPLE}
+    details: dict[str, object] = {"suppressed": list(suppressed), "min_people": MIN_PEOPLE}
+    internal = {"suppressed_people": suppressed}
     if len(kept) < 2:
         reason = f"fewer than two groups have {MIN_PEOPLE} people and every label"
-        return report(status=Status.NO_POWER, reason=reason, details=details)
+        return report(status=Status.NO_POWER, reason=reason, details=details, internal=internal)
     pairs = list(combinations(kept, 2))
     masks = {name: groups == name for name in kept}
     figures = {name: macro_auc(trial.truth[mask], trial.synthetic[mask]) for name, mask in masks.items()}
@@ -79,6 +80,7 @@ def _gap(report: partial[Measurement], trial: Trial, groups: Strings, *, seed: i
         n={name: _people(trial, mask) for name, mask in masks.items()},
         baseline=on_real[best] - on_real[worst],
         details=details,
+        internal=internal,
     )
 
 

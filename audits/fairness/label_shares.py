@@ -44,7 +44,7 @@ def _shares(data: AuditInput, grouping: str) -> Measurement:
     suppressed = {name: n for name, n in sizes.items() if n < MIN_PEOPLE}
     if not cells:
         return report(
-            status=Status.NO_POWER, reason=f"no group has {MIN_PEOPLE} people", details={"suppressed": suppressed}
+            status=Status.NO_POWER, reason=f"no group has {MIN_PEOPLE} people", details={"suppressed": list(suppressed)}
         )
     return _compare(report, data, grouping, cells, suppressed)
 
@@ -67,16 +67,15 @@ def _compare(
     bounds = sorted((abs(low), abs(high)))
     return report(
         status=Status.DETECTED if apart else Status.NOT_DETECTED,
-        reason=f"{labels[label]} in {cells[group]}: {shares['train'][group, label]:.0%} of the cohort, "
-        f"{shares['synthetic'][group, label]:.0%} of the synthetic set",
+        reason=f"the largest difference is that of {labels[label]} in {cells[group]}",
         value=float(gaps.max()),
         ci_low=bounds[0] if apart else 0.0,
         ci_high=bounds[1],
         n=dict(zip(cells, (_people(data.train, grouping)[cell] for cell in cells), strict=True)),
         baseline=float(np.abs(shares["train"] - shares["holdout"]).max()),
-        details={
-            "suppressed": suppressed,
-            "labels": labels,
+        details={"suppressed": list(suppressed), "labels": labels},
+        internal={
+            "suppressed_people": suppressed,
             "shares": {name: dict(zip(cells, table.round(4).tolist(), strict=True)) for name, table in shares.items()},
         },
     )

@@ -23,6 +23,8 @@ from generators.data import ImageSet
 
 MIN_FOR_RATE = 100
 CONTROL_CONFIDENCE = 0.99
+# Of the median squared distance to the nearest control image: narrow, so that one close image outweighs a crowd.
+KERNEL_WIDTH = 0.2
 
 Scorer = Callable[[Floats, Floats, Floats], Doubles]
 
@@ -98,7 +100,7 @@ def _density_attack() -> _Attack:
     def score(real: Floats, synthetic: Floats, control: Floats) -> Doubles:
         at, near, far = (embedding.extract(images) for images in (real, synthetic, control))
         to_synthetic, to_control = squared_distances(at, near), squared_distances(at, far)
-        width = 2 * float(np.median(to_control.min(axis=1))) + 1e-12
+        width = KERNEL_WIDTH * float(np.median(to_control.min(axis=1))) + 1e-12
         return np.asarray(
             logsumexp(-to_synthetic / width, axis=1) - logsumexp(-to_control / width, axis=1), dtype=np.float64
         )

@@ -14,7 +14,7 @@ from audits.copy_detector import Gallery, flag_rates_by_chance, margin, mirror_m
 from audits.pixels import Floats, to_grey
 from audits.planted import TRANSFORMS
 from audits.registry import audit
-from audits.stats import Doubles, clopper_pearson
+from audits.stats import Doubles, clopper_pearson, excess_rate
 
 ALARM_RATE = 0.01
 LEVEL = 0.01
@@ -90,20 +90,20 @@ def _measure(data: AuditInput, arms: _Arms, identical: Mask) -> Measurement:
     p_value = float((1 + (by_chance >= rate).sum()) / (N_DRAWS + 1))
     recalls = _recalls(gallery, cut, seed=data.seed)
     recall = float(np.mean(list(recalls.values())))
-    innocent = float((arms.swapped.margin(gallery.unseen) > cut).mean())
+    innocent = arms.swapped.margin(gallery.unseen) > cut
     status, reason = _verdict(int(identical.sum()), p_value, recall, f"{n_flagged} of {n} images flagged")
-    low, high = clopper_pearson(n_flagged, n)
+    value, low, high = excess_rate(n_flagged, n, int(innocent.sum()), len(innocent))
     image_p = p_values(margins, real, mirrored)
     return _copies(
         status=status,
         reason=reason,
-        value=max(0.0, rate - innocent),
-        ci_low=max(0.0, low - innocent),
-        ci_high=max(0.0, high - innocent),
+        value=max(0.0, value),
+        ci_low=max(0.0, low),
+        ci_high=high,
         n={"synthetic_images": n, **_people(gallery, arms.swapped)},
-        baseline=innocent,
+        baseline=float(innocent.mean()),
         positive_control=recall,
-        negative_control=innocent,
+        negative_control=float(innocent.mean()),
         details={
             "flagged_rate": rate,
             "recall": recalls,
