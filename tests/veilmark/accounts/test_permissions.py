@@ -32,7 +32,7 @@ def test_duties_are_separate():
 
 
 def test_a_refusal_says_who_can():
-    with pytest.raises(NotAllowedError, match="release:endorse: ada is not allowed.*compliance_officer"):
+    with pytest.raises(NotAllowedError, match=r"release:endorse: ada is not allowed.*compliance_officer"):
         require(User(username="ada", role=Role.CUSTODIAN), "release:endorse")
 
 

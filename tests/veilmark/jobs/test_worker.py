@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,8 +83,9 @@ class Site:
         }
 
     def python(self, *arguments: str) -> str:
+        command = [sys.executable, *arguments]
         return subprocess.run(
-            [sys.executable, *arguments], env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+            command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
         ).stdout
 
     def enqueue(self, task: str, **arguments: object) -> None:
@@ -98,14 +100,22 @@ class Site:
         return process
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    (tmp_path / "probe").mkdir()
-    (tmp_path / "probe" / "__init__.py").touch()
-    (tmp_path / "probe" / "tasks.py").write_text(TASKS)
-    (tmp_path / "probe_settings.py").write_text(SETTINGS)
-    site = Site(tmp_path)
+@pytest.fixture(scope="module")
+def fresh_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "probe").mkdir()
+    (folder / "probe" / "__init__.py").touch()
+    (folder / "probe" / "tasks.py").write_text(TASKS)
+    (folder / "probe_settings.py").write_text(SETTINGS)
+    site = Site(folder)
     site.python(str(ROOT / "manage.py"), "migrate", "-v0")
+    return site
+
+
+@pytest.fixture
+def site(fresh_site: Site, tmp_path: Path) -> Iterator[Site]:
+    """A copy of an installation that was migrated once."""
+    site = Site(Path(shutil.copytree(fresh_site.folder, tmp_path / "site")))
     yield site
     for process in site.workers:
         process.kill()
@@ -168,7 +178,7 @@ def test_a_worker_told_to_stop_leaves_its_job_to_the_next(site, tmp_path):
     log = tmp_path / "log"
     site.enqueue("probe:count", log=str(log), n=60, seconds=0.25)
     worker = site.worker()
-    wait_for(lambda: log.exists())
+    wait_for(log.exists)
     worker.terminate()
     assert worker.wait(timeout=20) == 0
     assert site.show()["jobs"][0]["state"] == "running"
@@ -183,7 +193,7 @@ def test_a_lost_engine_database_loses_no_job(site, tmp_path):
     log = tmp_path / "log"
     site.enqueue("probe:count", log=str(log), n=8, seconds=0.25)
     worker = site.worker()
-    wait_for(lambda: log.exists())
+    wait_for(log.exists)
     worker.kill()
     worker.wait()
     for path in (site.folder / "var").glob("jobs.sqlite3*"):
