@@ -25,6 +25,7 @@ Values = NDArray[np.float64]
 
 BIT_DEPTHS = (8, 12)
 _BYTES_A_VALUE = 4
+_NARROWEST = 1e-9  # a window of width 1 in LINEAR is a step; this keeps the division finite
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -58,11 +59,12 @@ def window(values: Values, dataset: Dataset, frame: int = 0) -> Values:
     if center is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
         low, high = float(values.min()), float(values.max())
         return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    if function == "LINEAR":  # C.11.2.1.2.1: the half-pixel that the other functions do without
+        center, width = center - 0.5, width - 1
+    distance = (values - center) / max(width, _NARROWEST)
     if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))))
-    if function == "LINEAR":  # C.11.2.1.2.1: the half-pixel that LINEAR_EXACT does without
-        center, width = center - 0.5, max(width - 1, 1e-9)
-    return np.clip((values - center) / width + 0.5, 0, 1)
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * distance, -700, 700))))
+    return np.clip(distance + 0.5, 0, 1)
 
 
 def fitted(values: Values, size: int) -> Values:
@@ -100,14 +102,16 @@ def _colour(stored: Stored, dataset: Dataset, photometric: str) -> Values:
         bits = int(dataset.BitsStored)
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise Refusal("is neither grey nor colour in three channels")
-    return np.clip(stored.astype(np.float64) / (2**bits - 1), 0, 1)
+    values: Values = np.clip(stored.astype(np.float64) / (2**bits - 1), 0, 1)
+    return values
 
 
 def _voi_lut(values: Values, lut: Dataset) -> Values:
     n_entries, first, bits = (int(number) for number in lut.LUTDescriptor)
     table = np.asarray(lut.LUTData, dtype=np.float64)[: n_entries or 2**16]
     index = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
-    return np.clip(table[index] / (2**bits - 1), 0, 1)
+    looked_up: Values = np.clip(table[index] / (2**bits - 1), 0, 1)
+    return looked_up
 
 
 def _functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | None:
@@ -127,5 +131,5 @@ def _first(value: object) -> float | None:
 
 
 def _quantised(values: Values, bit_depth: int) -> Pixels:
-    scaled = np.rint(np.nan_to_num(values) * (2**bit_depth - 1))
+    scaled: Values = np.rint(np.nan_to_num(values) * (2**bit_depth - 1))
     return scaled.astype(np.uint8) if bit_depth == 8 else scaled.astype(np.uint16)

@@ -107,7 +107,7 @@ def _general(instance: SyntheticInstance) -> Dataset:
         f" Mark {instance.mark}." if instance.mark else ""
     )
     dataset.ContributingEquipmentSequence = [_equipment(instance)]
-    dataset.PatientName = "SYNTHETIC"
+    dataset.PatientName = "SYNTHETIC^IMAGE"
     dataset.PatientID = f"SYN-{uuid.uuid5(_UIDS, f'{instance.release}/{instance.index}/patient').hex[:16].upper()}"
     dataset.PatientBirthDate = ""
     dataset.PatientSex = instance.sex
@@ -115,10 +115,11 @@ def _general(instance: SyntheticInstance) -> Dataset:
     dataset.SeriesInstanceUID = _uid(instance, "series")
     dataset.StudyDate = dataset.ContentDate = instance.made_on
     dataset.StudyTime = dataset.ContentTime = ""
-    dataset.ReferringPhysicianName = dataset.StudyID = dataset.AccessionNumber = ""
+    dataset.ReferringPhysicianName = dataset.AccessionNumber = ""
+    dataset.StudyID = "1"
     dataset.SeriesNumber = dataset.InstanceNumber = 1
     dataset.SeriesDescription = instance.description or "Synthetic"
-    dataset.PatientOrientation = ""
+    dataset.PatientOrientation = dataset.Laterality = ""
     if instance.comment:
         dataset.ImageComments = instance.comment
     return dataset
