@@ -51,6 +51,17 @@ class Vocabulary:
             age = _positions("age_group", images.age_group, self.age_groups)
         return np.stack([label, sex, age], axis=1)
 
+    def known_numbers(self, images: ImageSet) -> NDArray[np.intp]:
+        """As `numbers` for images of another source: -1 for every word that this vocabulary lacks."""
+        columns = ((images.label, self.labels), (images.sex, self.sexes), (images.age_group, self.age_groups))
+        return np.stack(
+            [
+                np.full(len(images), -1) if words is None else np.array([_place(known, word) for word in words])
+                for words, known in columns
+            ],
+            axis=1,
+        )
+
     def cells(self, counts: Sequence[CellCount]) -> ImageSet:
         """An image set without content, one row an image asked for. Raises ConfigError for an unknown word."""
         for count in counts:
@@ -86,6 +97,10 @@ def _positions(name: str, words: Strings, known: Sequence[str]) -> NDArray[np.in
     if unknown:
         raise DataError(f"{unknown[0]!r} is unknown", where=name, remedy=f"use one of {', '.join(known)}")
     return np.array([place.get(str(word), -1) for word in words], dtype=np.intp)
+
+
+def _place(known: Sequence[str], word: str) -> int:
+    return known.index(word) if word in known else -1
 
 
 def _check_word(name: str, word: str, known: Sequence[str]) -> None:

@@ -7,13 +7,11 @@ each label and group, decoded, and given public detail. Best on small cohorts, w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from generators.accounting import noise_multiplier_for, spend_of
 from generators.base import (
@@ -23,11 +21,12 @@ from generators.base import (
     Progress,
     SpendRecorder,
 )
+from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
 from generators.detail import add_phantom_detail
-from generators.folder import load_card, load_tensors, save_tensors, versions, write_card
+from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent_release import (
     Design,
     PrivateLatents,
@@ -36,16 +35,14 @@ from generators.latent_release import (
     planned_events,
     release,
 )
-from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget
 from generators.public_basis import Array, PublicBasis, fit_basis, unit_pixels
-from generators.steps_log import read_log, spent_from_log
+from generators.public_images import public_entry, public_or_phantoms
+from generators.steps_log import read_log
 
 NAME = "latent-statistics"
 RELEASE = "release.safetensors"
 BASIS = "basis.safetensors"
-N_PUBLIC_PHANTOMS = 1200
-PHANTOM_SEED = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,32 +102,30 @@ class LatentStatistics:
         design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
         rows = design.rows(vocabulary.numbers(images))
         progress(0, 3, "fitting the public basis")
-        basis = _basis_for(images, public, settings)
+        basis = fit_basis(
+            public_or_phantoms(public, images),
+            n_components=settings.n_components,
+            radius_quantile=settings.radius_quantile,
+            whitening=settings.whitening,
+        )
         progress(1, 3, "projecting")
         if not (resume and (out / RELEASE).exists()):
             data = PrivateLatents(latents=basis.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
             save_tensors(out / BASIS, asdict(basis) | {"radius": np.array(basis.radius)})
             _charge_and_release(data, design, basis, settings, budget, images.privacy_unit, recorder, out)
         progress(2, 3, "writing the card")
-        spend = spent_from_log(out)
-        recorder.settle(spend)
-        card = GeneratorCard(
+        card = finish_run(
+            out,
             name=NAME,
             config=asdict(settings),
-            data_digest=images.digest,
+            images=images,
             budget=budget,
-            spend=spend,
-            labels=vocabulary.labels,
-            sexes=vocabulary.sexes,
-            age_groups=vocabulary.age_groups,
-            image_size=images.images.shape[1],
-            bit_depth=int(math.log2(images.max_value + 1)),
-            channels=images.channels,
-            public_data=[_public_entry(public)],
+            vocabulary=vocabulary,
+            public_data=[public_entry(public, "basis"), public_entry(None, "detail")],
             seed=seed,
-            versions=versions("scipy"),
+            packages=("scipy",),
+            recorder=recorder,
         )
-        write_card(out, card)
         progress(3, 3, "done")
         return card
 
@@ -138,7 +133,7 @@ class LatentStatistics:
         """See the protocol. Images are drawn from the mixture's Gaussians, decoded, and given detail."""
         card = load_card(folder)
         settings = build_config(LatentStatisticsConfig, card.config)
-        vocabulary = Vocabulary(labels=tuple(card.labels), sexes=tuple(card.sexes), age_groups=tuple(card.age_groups))
+        vocabulary = card_vocabulary(card)
         cells = vocabulary.cells(counts)
         basis = _load_basis(folder)
         rng = np.random.default_rng(seed)
@@ -149,7 +144,7 @@ class LatentStatistics:
         if settings.detail and card.channels == 1:
             pixels = add_phantom_detail(pixels, latents, basis=basis, size=card.image_size, rng=rng)
         progress(2, 2, "done")
-        return ImageSet(images=_stored(pixels, card), label=cells.label, sex=cells.sex, age_group=cells.age_group)
+        return synthetic_set(pixels, cells, card)
 
 
 def _charge_and_release(
@@ -194,30 +189,6 @@ def _charge_and_release(
     save_tensors(out / RELEASE, noisy.tensors)
 
 
-def _basis_for(images: ImageSet, public: ImageSet | None, settings: LatentStatisticsConfig) -> PublicBasis:
-    if public is None:
-        if images.channels != 1:
-            raise ConfigError("phantoms are grey", where="public", remedy="name a public set of colour images")
-        public = public_phantoms(images.images.shape[1])
-    return fit_basis(
-        public,
-        n_components=settings.n_components,
-        radius_quantile=settings.radius_quantile,
-        whitening=settings.whitening,
-    )
-
-
-def public_phantoms(size: int) -> ImageSet:
-    """The public set of who names none: phantoms with pose and exposure spread wider than in one hospital."""
-    return draw_phantoms(n_subjects=N_PUBLIC_PHANTOMS, size=size, seed=PHANTOM_SEED, max_images=1, variation=1.5).images
-
-
-def _public_entry(public: ImageSet | None) -> dict[str, str]:
-    if public is None:
-        return {"name": "phantoms", "use": "basis and detail", "licence": "CC0-1.0", "seed": str(PHANTOM_SEED)}
-    return {"name": "operator's public set", "use": "basis", "licence": "as declared", "digest": public.digest}
-
-
 def _load_basis(folder: Path) -> PublicBasis:
     tensors = load_tensors(folder / BASIS)
     return PublicBasis(
@@ -242,11 +213,3 @@ def _draw_latents(
     covariance = fit_covariance(noisy["moments"], n=n_subjects, noise=float(noisy["noise"][1]), shrink=settings.shrink)
     means = design.rows(vocabulary.numbers(cells)) @ noisy["effects"]
     return np.asarray(means + rng.standard_normal(means.shape) @ np.linalg.cholesky(covariance).T)
-
-
-def _stored(pixels: NDArray[np.float32], card: GeneratorCard) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    white = 2**card.bit_depth - 1
-    side = card.image_size
-    shape = (len(pixels), side, side) if card.channels == 1 else (len(pixels), side, side, card.channels)
-    grey: NDArray[np.float32] = np.round(np.clip(pixels, 0, 1) * white).reshape(shape)
-    return grey.astype(np.uint8) if card.bit_depth == 8 else grey.astype(np.uint16)

@@ -25,7 +25,9 @@ def resize_images(images: ImageSet, size: int) -> ImageSet:
     return replace(images, images=np.stack(resized) if resized else np.empty((0, size, size), images.images.dtype))
 
 
-def _resize(image: np.ndarray[tuple[int, ...], np.dtype[np.generic]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+def _resize(
+    image: np.ndarray[tuple[int, ...], np.dtype[np.generic]], size: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     """Channel by channel in 32-bit floating point: 16-bit values have no Pillow filter of their own."""
     planes = image[..., None] if image.ndim == 2 else image
     shrunk = np.stack([_resize_plane(planes[..., channel], size) for channel in range(planes.shape[-1])], axis=-1)
@@ -34,7 +36,9 @@ def _resize(image: np.ndarray[tuple[int, ...], np.dtype[np.generic]], size: int)
     return stored[..., 0] if image.ndim == 2 else stored
 
 
-def _resize_plane(plane: np.ndarray[tuple[int, ...], np.dtype[np.generic]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _resize_plane(
+    plane: np.ndarray[tuple[int, ...], np.dtype[np.generic]], size: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     source = plane.astype(np.float32)
     resized = Image.fromarray(source).resize((size, size), Image.Resampling.LANCZOS)
     # Lanczos overshoots at edges: values must stay within those of the image.

@@ -39,6 +39,7 @@ name = "phantom chest cohort"
 licence = "CC0-1.0"
 legal_basis = "procedural images, no personal data"
 purposes = ["demonstration", "testing"]
+permits_derivatives = true
 """
 
 
