@@ -113,7 +113,10 @@ def _run(data: AuditInput, only: list[str] | None) -> AuditReport:
 
 
 def _print(report: AuditReport) -> None:
-    table = Table("audit", "status", "value", "95 % interval", "baseline", "reason", box=None)
+    table = Table(box=None)
+    for heading in ("audit", "status", "value", "95 % interval", "baseline"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason")
     for m in report.measurements:
         table.add_row(m.name, m.status.value, _number(m.value), _interval(m), _number(m.baseline), m.reason)
     Console(file=sys.stdout).print(table)

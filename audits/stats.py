@@ -54,8 +54,10 @@ def auc_interval(value: float, n_positive: int, n_negative: int, *, confidence: 
         spread = 1 + extra * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return (value - theta) ** 2 - z * z * theta * (1 - theta) * spread / pairs
 
-    low = 0.0 if value <= 0 else float(optimize.brentq(excess, 0.0, value))
-    high = 1.0 if value >= 1 else float(optimize.brentq(excess, value, 1.0))
+    # At 0 and 1 the value is itself a root, and not the one wanted: stop just short of it.
+    edge = 1e-9
+    low = 0.0 if value <= edge else float(optimize.brentq(excess, 0.0, min(value, 1 - edge)))
+    high = 1.0 if value >= 1 - edge else float(optimize.brentq(excess, max(value, edge), 1.0))
     return low, high
 
 

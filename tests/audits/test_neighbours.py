@@ -1,0 +1,71 @@
+"""Nearest neighbours equal brute force, whatever the block; registration finds what was flipped and shifted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audits.neighbours import nearest, registered_correlation, squared_distances
+from audits.pixels import resize
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_queries=st.integers(1, 40),
+    n_gallery=st.integers(1, 40),
+    width=st.integers(1, 30),
+    offset=st.sampled_from([0.0, 1.0, 1000.0]),
+    block=st.integers(1, 500),
+)
+def test_nearest_equals_brute_force(
+    seed: int, n_queries: int, n_gallery: int, width: int, offset: float, block: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery = ((rng.normal(0, 1, (n, width)) + offset).astype(np.float32) for n in (n_queries, n_gallery))
+    index, distance = nearest(queries, gallery, block_floats=block)
+    brute = np.linalg.norm(queries[:, None].astype(float) - gallery[None].astype(float), axis=2)
+    np.testing.assert_allclose(distance, brute.min(axis=1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(brute[np.arange(n_queries), index], brute.min(axis=1), rtol=1e-3, atol=1e-3)
+
+
+def test_an_empty_gallery_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty gallery"):
+        nearest(np.zeros((1, 2), np.float32), np.zeros((0, 2), np.float32))
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 20), width=st.integers(1, 20))
+def test_squared_distances_are_those_of_the_definition(seed: int, n: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = (rng.normal(50, 1, (n, width)).astype(np.float32) for _ in range(2))
+    expected = ((left[:, None].astype(float) - right[None].astype(float)) ** 2).sum(axis=2)
+    np.testing.assert_allclose(squared_distances(left, right), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(0, 0), (2, -1), (-2, 2)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_registration_undoes_a_flip_and_a_shift(dy: int, dx: int, flip: bool) -> None:
+    images = np.random.default_rng(0).random((5, 32, 32)).astype(np.float32)
+    moved = np.roll(images, (dy, dx), axis=(1, 2))
+    found = registered_correlation(moved[:, :, ::-1] if flip else moved, images)
+    np.testing.assert_allclose(np.diag(found), 1, atol=1e-5)
+    assert (found - np.eye(5)).max() < 0.5
+
+
+def test_registration_does_not_depend_on_the_block() -> None:
+    queries, gallery = (np.random.default_rng(s).random((n, 40, 40)).astype(np.float32) for s, n in ((1, 7), (2, 9)))
+    whole = registered_correlation(queries, gallery)
+    np.testing.assert_allclose(registered_correlation(queries, gallery, block_floats=1), whole, atol=1e-6)
+
+
+def test_a_constant_image_resembles_nothing() -> None:
+    images = np.random.default_rng(0).random((3, 32, 32)).astype(np.float32)
+    assert registered_correlation(np.full((1, 32, 32), 0.5, np.float32), images).max() == 0
+
+
+@given(size_in=st.integers(1, 70), size_out=st.integers(1, 70))
+def test_resizing_keeps_the_mean(size_in: int, size_out: int) -> None:
+    images = np.random.default_rng(0).random((2, size_in, size_in)).astype(np.float32)
+    resized = resize(images, size_out)
+    np.testing.assert_allclose(resized.mean(axis=(1, 2)), images.mean(axis=(1, 2)), rtol=1e-4)
