@@ -143,7 +143,7 @@ _AUDITS = (
 _RELEASE = (
     _count("n_endorsers", "people", "distinct officers who endorsed", "release, NIST SP 800-188"),
     _flag("endorsers_independent", "no endorser is custodian, trainer or reader", "release"),
-    _amount("endorsement_age_minutes", "minutes", "since the oldest re-authentication of the endorsers", "release"),
+    _amount("endorsement_age_minutes", "minutes", "longest time from a re-authentication to its signature", "release"),
     _flag("endorsement_meaning_stated", "each endorsement has name, time and meaning", "21 CFR 11.50"),
     _text("endorsed_digest", "the digest that the officers endorsed", "release"),
     _text("audited_digest", "the digest of the marked files that were audited", "audit run"),

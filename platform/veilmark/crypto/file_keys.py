@@ -100,9 +100,10 @@ class FileKeyProvider:
 def _load_or_create_master(path: Path, passphrase: str) -> bytes:
     stored = read_private(path)
     if stored is None:
-        salt = os.urandom(_SALT)
-        create_private(path, salt + _seal(_stretch(passphrase, salt), os.urandom(KEY_BYTES), _MASTER_MAGIC))
-        stored = read_private(path) or b""  # another process may have been first: its key counts
+        salt, master = os.urandom(_SALT), os.urandom(KEY_BYTES)
+        if create_private(path, salt + _seal(_stretch(passphrase, salt), master, _MASTER_MAGIC)):
+            return master
+        stored = read_private(path) or b""  # another process was first: its key counts
     salt, sealed = stored[:_SALT], stored[_SALT:]
     if not sealed:
         raise CryptoError("is cut short", where=str(path), remedy="restore it from a copy")

@@ -1,9 +1,9 @@
 """The limited child process that parses: `python -m veilmark.dicom.worker OPTIONS`, driven by `reader`.
 
 pydicom allocates what a file declares, and decoders are C code that hostile files have broken before. So parsing
-happens here, where memory, processor time, file writing and the number of processes are limited, with no secret in the
-environment. A line of JSON asks for a file; the answer is a line of JSON and then the raw pixels. Never pickle: the
-parent must be able to read what a broken child says.
+happens here, where memory and processor time are limited, no file can be written and no process started (root is
+exempt from that last limit), with no secret in the environment. A line of JSON asks for a file; the answer is a line of
+JSON and then the raw pixels. Never pickle: the parent must be able to read what a broken child says.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def _limit_resources(limits: ReadLimits) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NPROC, 0),
     ):
         resource.setrlimit(kind, (value, value))
 

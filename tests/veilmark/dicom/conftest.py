@@ -45,11 +45,16 @@ def dataset_of(pixels: NDArray[np.generic], **elements: object) -> Dataset:
 def write_dicom() -> Callable[..., None]:
     """`write_dicom(path, pixels, Keyword=value, ...)`; without pixels a ramp of 8 x 8."""
 
-    def write(path: Path, pixels: NDArray[np.generic] | None = None, **elements: object) -> None:
+    def write(
+        path: Path,
+        pixels: NDArray[np.generic] | None = None,
+        transfer_syntax: str = ExplicitVRLittleEndian,
+        **elements: object,
+    ) -> None:
         ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
         dataset = dataset_of(ramp if pixels is None else pixels, **elements)
         dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = transfer_syntax
         dataset.save_as(path, enforce_file_format=True)
 
     return write
@@ -66,8 +71,8 @@ def folder(tmp_path: Path) -> Path:
 def write_file(folder: Path, write_dicom: Callable[..., None]) -> WriteFile:
     """`write_dicom` by name in `folder`; gives the path."""
 
-    def write(name: str, pixels: NDArray[np.generic] | None = None, **elements: object) -> Path:
-        write_dicom(folder / name, pixels, **elements)
+    def write(name: str, *pixels: NDArray[np.generic], **options: object) -> Path:
+        write_dicom(folder / name, *pixels, **options)
         return folder / name
 
     return write

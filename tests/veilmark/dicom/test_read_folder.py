@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from veilmark.dicom.base import DicomError, FolderReading, ReadLimits
+from veilmark.dicom.child import Child
 from veilmark.dicom.codes import RandomCodes, keyed_codes
 from veilmark.dicom.folder import of_one_shape, read_folder
 from veilmark.dicom.header import age_of
@@ -166,6 +171,35 @@ def test_memory_is_limited_and_the_others_are_read(folder: Path, write_file: Wri
     (refused,) = reading.refused
     assert refused.file == "b.dcm"
     assert "memory" in refused.reason or "crashed" in refused.reason
+
+
+def test_a_deflated_bomb_is_refused(folder: Path, write_file: WriteFile) -> None:
+    meta = write_file("a.dcm", transfer_syntax=DeflatedExplicitVRLittleEndian).read_bytes()
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bomb = b"".join(compressor.compress(bytes(2**24)) for _ in range(24)) + compressor.flush()
+    length = 128 + 4 + 12 + int.from_bytes(meta[140:144], "little")
+    (folder / "a.dcm").write_bytes(meta[:length] + bomb)
+    found = reason(folder, limits=ReadLimits(memory_bytes=600 * 2**20))
+    assert "memory" in found or "crashed" in found
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    with Child(bit_depth=8, size=None, limits=ReadLimits(pixel_bytes=2**24)) as process:
+        yield process
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_survived(folder: Path, write_file: WriteFile, child: Child, data: st.DataObject) -> None:
+    """Some changed bytes leave a readable file; none may kill the process or answer anything else."""
+    content = bytearray(write_file("a.dcm").read_bytes())
+    for position in data.draw(st.lists(st.integers(128, len(content) - 1), min_size=1, max_size=4)):
+        content[position] = data.draw(st.integers(0, 255))
+    (folder / "a.dcm").write_bytes(content[: data.draw(st.integers(132, len(content)))])
+    answer = child.read(str(folder / "a.dcm"))
+    assert bool(answer.refused) != bool(answer.frames)
+    assert "4711" not in answer.refused
 
 
 def test_time_is_limited_and_the_others_are_read(folder: Path, write_file: WriteFile) -> None:
