@@ -5,10 +5,23 @@ from drf_spectacular.views import SpectacularAPIView
 
 from veilmark.core.views import healthz
 
+API_APPS = (
+    "cohorts",
+    "training_runs",
+    "synthetic_sets",
+    "audit_runs",
+    "decisions",
+    "releases",
+    "access",
+    "jobs",
+    "ledger",
+)
+
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("accounts/", include("veilmark.accounts.urls")),
     path("jobs/", include("veilmark.jobs.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/", include("veilmark.accounts.api_urls")),
+    path("api/v1/", include([path("", include(f"veilmark.{app}.api_urls")) for app in API_APPS])),
 ]

@@ -8,7 +8,9 @@ from django.utils import timezone
 from veilmark.access import agreement
 from veilmark.access.models import AccessRequest, AgreementAcceptance, Grant
 from veilmark.accounts.models import Role, User
-from veilmark.core.errors import NotAllowedError
+from veilmark.core.errors import NotAllowedError, NotFoundError, StateError
+from veilmark.releases.selectors import bundle_zip
+from veilmark.releases.states import ReleaseState
 
 SEES_ALL = (Role.COMPLIANCE_OFFICER, Role.OPERATOR)
 
@@ -40,3 +42,20 @@ def has_accepted(user: User) -> bool:
 def is_open(grant: Grant) -> bool:
     """Neither revoked nor past its end."""
     return grant.revoked_at is None and grant.expires_at > timezone.now()
+
+
+def bundle_size(grant: Grant, user: User) -> int:
+    """Bytes of the zip that `grant` opens for `user`. Opens nothing: `download_open` decides and records.
+
+    Raises NotAllowedError (another's grant, or ended), StateError (not released any more), NotFoundError.
+    """
+    release = grant.request.release
+    where = f"release {release.name}"
+    if grant.request.researcher_id != user.pk or not is_open(grant):
+        raise NotAllowedError("the grant is not yours or has ended", where=where, remedy="ask for access")
+    if release.state != ReleaseState.RELEASED:
+        raise StateError(f"is {release.get_state_display()}", where=where, remedy="its officers can say why")
+    path = bundle_zip(release)
+    if not path.is_file():
+        raise NotFoundError("its bundle is missing", where=where, remedy="its officers can say why")
+    return path.stat().st_size

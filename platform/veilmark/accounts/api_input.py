@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import Model, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -45,7 +45,7 @@ def find(rows: QuerySet[Row], **lookup: Any) -> Row:
     """The one row among those that the person may see. Raises NotFoundError, which does not say whether it exists."""
     try:
         return rows.get(**lookup)
-    except (rows.model.DoesNotExist, ValidationError, ValueError):
+    except (ObjectDoesNotExist, ValidationError, ValueError):
         (value,) = lookup.values()
         name = str(rows.model._meta.verbose_name)  # noqa: SLF001 - Django's documented way to a model's names
         raise NotFoundError("there is none that you may see", where=f"{name} {value}", remedy="list them") from None

@@ -32,7 +32,8 @@ class ProblemSerializer(serializers.Serializer[None]):
     remedy = serializers.CharField(allow_blank=True)
 
 
-PROBLEM = {("default", CONTENT_TYPE): ProblemSerializer}  # the answer that every documented call may give
+# The answer that every documented call may give.
+PROBLEM: dict[Any, Any] = {("default", CONTENT_TYPE): ProblemSerializer}
 
 
 def problem(refusal: ApplicationError) -> dict[str, Any]:

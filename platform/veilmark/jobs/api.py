@@ -33,7 +33,17 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     class Meta:
         model = Job
-        fields = ["id", "task", "subject_type", "subject_id", "progress", "error", "created_at", "started_at", "finished_at"]
+        fields = [
+            "id",
+            "task",
+            "subject_type",
+            "subject_id",
+            "progress",
+            "error",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
 
 
 @extend_schema_view(
@@ -51,7 +61,7 @@ class JobViewSet(ReadOnlyModelViewSet[Job]):
 
     @extend_schema(request=None, responses={200: JobSerializer, **PROBLEM})
     @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, pk: str) -> Response:
+    def cancel(self, request: Request, **_: str) -> Response:
         """Stop a job: at once where it has not started, else where it next reports progress. Operators alone."""
         user = acting(request, "jobs:cancel")
         job = job_cancel(job=self.get_object(), acting_user=user)

@@ -149,6 +149,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": VEILMARK_VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/",
+    "ENUM_NAME_OVERRIDES": {
+        "WorkState": "veilmark.jobs.work.WorkState",
+        "JobState": "veilmark.jobs.models.Job.State",
+        "ReleaseState": "veilmark.releases.states.ReleaseState",
+        "RequestState": "veilmark.access.models.RequestState",
+    },
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "TOKEN_LIMIT_PER_USER": 10, "AUTO_REFRESH": False}
 

@@ -1,0 +1,84 @@
+"""Agreement, requests and grants as the API reads and shows them."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from veilmark.access.models import AccessRequest, Grant
+
+
+class AgreementSerializer(serializers.Serializer[None]):
+    """accepted: did the person who asks accept this wording?"""
+
+    version = serializers.CharField()
+    text = serializers.CharField()
+    digest = serializers.CharField()
+    accepted = serializers.BooleanField()
+
+
+class AcceptanceSerializer(serializers.Serializer[None]):
+    """digest: of the text that the person was shown."""
+
+    digest = serializers.CharField()
+
+
+class GrantSerializer(serializers.ModelSerializer[Grant]):
+    """`bundle_digest` is of the zip that the grant opens; `download` is its address on this server."""
+
+    release = serializers.CharField(source="request.release.name")
+    researcher = serializers.CharField(source="request.researcher.username")
+    purpose = serializers.CharField(source="request.purpose")
+    bundle_digest = serializers.CharField(source="request.release.bundle_digest")
+    is_open = serializers.BooleanField(help_text="neither revoked nor past its end")
+    download = serializers.HyperlinkedIdentityField(view_name="api_grants-download")
+
+    class Meta:
+        model = Grant
+        fields = [
+            "id",
+            "release",
+            "researcher",
+            "purpose",
+            "bundle_digest",
+            "is_open",
+            "download",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+        ]
+
+
+class AccessRequestSerializer(serializers.ModelSerializer[AccessRequest]):
+    release = serializers.CharField(source="release.name")
+    researcher = serializers.CharField(source="researcher.username")
+    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
+    grant = serializers.UUIDField(source="grant.pk", default=None, allow_null=True)
+
+    class Meta:
+        model = AccessRequest
+        fields = [
+            "id",
+            "release",
+            "researcher",
+            "purpose",
+            "project",
+            "state",
+            "decided_by",
+            "reason",
+            "grant",
+            "created_at",
+        ]
+
+
+class WishSerializer(serializers.Serializer[None]):
+    """release: its name. purpose: one that the release permits. project: what the images are for, in a sentence."""
+
+    release = serializers.CharField()
+    purpose = serializers.CharField(max_length=100)
+    project = serializers.CharField()
+
+
+class VerdictSerializer(serializers.Serializer[None]):
+    approve = serializers.BooleanField()
+    reason = serializers.CharField()
+    n_days = serializers.IntegerField(default=90, help_text="how long the grant lasts")
