@@ -15,6 +15,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from veilmark.accounts.models import User
+from veilmark.accounts.permissions import require
 from veilmark.core.errors import StateError
 from veilmark.core.models import label_of
 from veilmark.jobs.models import Job
@@ -53,6 +54,7 @@ def job_enqueue(
 @transaction.atomic
 def job_cancel(*, job: Job, acting_user: User) -> Job:
     """Stop a job: at once where it has not started, else where its task next reports progress."""
+    require(acting_user, "jobs:cancel")
     open_states = (Job.State.ENQUEUED, Job.State.RUNNING)
     changed = Job.objects.filter(id=job.id, state__in=open_states).update(
         state=Job.State.CANCELLED, finished_at=timezone.now()

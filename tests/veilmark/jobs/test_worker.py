@@ -12,14 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 pytestmark = pytest.mark.slow
+DATABASE_URL = os.environ.get("VEILMARK_DATABASE_URL", "")
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = """
 from veilmark.settings.embedded import *
-INSTALLED_APPS = [*INSTALLED_APPS, "probe"]
+stages = {f"veilmark.{name}" for name in [*STAGES, "dashboards"]}
+INSTALLED_APPS = [*(app for app in INSTALLED_APPS if app not in stages), "probe"]
+ROOT_URLCONF = "probe"
 """
 TASKS = """
 import os, time
@@ -70,12 +75,14 @@ class Site:
     """An installation of its own in a folder, with one more app whose tasks are easy to watch."""
 
     folder: Path
+    database_url: str
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
         return {
-            **{name: value for name, value in os.environ.items() if name != "VEILMARK_DATABASE_URL"},
+            **os.environ,
+            "VEILMARK_DATABASE_URL": self.database_url,
             "VEILMARK_VAR": str(self.folder / "var"),
             "VEILMARK_PASSPHRASE": "of the tests alone",
             "DJANGO_SETTINGS_MODULE": "probe_settings",
@@ -85,7 +92,7 @@ class Site:
     def python(self, *arguments: str) -> str:
         command = [sys.executable, *arguments]
         return subprocess.run(
-            command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+            command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=120
         ).stdout
 
     def enqueue(self, task: str, **arguments: object) -> None:
@@ -100,14 +107,24 @@ class Site:
         return process
 
 
+def database_copy(template: str = "template1") -> str:
+    """The address of a new database on the server that the tests are given; none where they run on SQLite."""
+    if not DATABASE_URL:
+        return ""
+    name = f"site_{uuid4().hex}"
+    with psycopg.connect(DATABASE_URL, autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return DATABASE_URL.rpartition("/")[0] + f"/{name}"
+
+
 @pytest.fixture(scope="module")
 def fresh_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = tmp_path_factory.mktemp("site")
     (folder / "probe").mkdir()
-    (folder / "probe" / "__init__.py").touch()
+    (folder / "probe" / "__init__.py").write_text("urlpatterns = []")
     (folder / "probe" / "tasks.py").write_text(TASKS)
     (folder / "probe_settings.py").write_text(SETTINGS)
-    site = Site(folder)
+    site = Site(folder, database_copy())
     site.python(str(ROOT / "manage.py"), "migrate", "-v0")
     return site
 
@@ -115,24 +132,26 @@ def fresh_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.fixture
 def site(fresh_site: Site, tmp_path: Path) -> Iterator[Site]:
     """A copy of an installation that was migrated once."""
-    site = Site(Path(shutil.copytree(fresh_site.folder, tmp_path / "site")))
+    template = fresh_site.database_url.rpartition("/")[2]
+    site = Site(Path(shutil.copytree(fresh_site.folder, tmp_path / "site")), database_copy(template))
     yield site
     for process in site.workers:
         process.kill()
         process.wait()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
 
 
+@pytest.mark.database
 def test_a_worker_runs_what_was_enqueued_and_ends_when_idle(site, tmp_path):
     site.enqueue("probe:count", log=str(tmp_path / "log"), n=3, seconds=0)
     site.enqueue("probe:refuse")
-    assert site.worker("--until-idle").wait(timeout=60) == 0
+    assert site.worker("--until-idle").wait(timeout=120) == 0
     shown = site.show()
     assert [job["state"] for job in shown["jobs"]] == ["done", "failed"]
     assert (shown["jobs"][0]["n_done"], shown["jobs"][0]["n_total"]) == (3, 3)
@@ -148,7 +167,7 @@ def test_a_killed_workers_job_is_taken_over_and_ends_once(site, tmp_path):
     wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 2)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert site.worker("--until-idle").wait(timeout=60) == 0
+    assert site.worker("--until-idle").wait(timeout=120) == 0
     lines = [line.split() for line in log.read_text().splitlines()]
     assert [int(number) for number, _ in lines] == list(range(8))
     assert len({pid for _, pid in lines}) == 2
@@ -158,6 +177,7 @@ def test_a_killed_workers_job_is_taken_over_and_ends_once(site, tmp_path):
     assert shown["ledger_ok"]
 
 
+@pytest.mark.database
 def test_of_two_workers_one_runs_the_job_and_the_other_inherits_it(site, tmp_path):
     log = tmp_path / "log"
     site.enqueue("probe:count", log=str(log), n=20, seconds=0.25)
@@ -180,7 +200,7 @@ def test_a_worker_told_to_stop_leaves_its_job_to_the_next(site, tmp_path):
     worker = site.worker()
     wait_for(log.exists)
     worker.terminate()
-    assert worker.wait(timeout=20) == 0
+    assert worker.wait(timeout=60) == 0
     assert site.show()["jobs"][0]["state"] == "running"
     before = len(log.read_text().splitlines())
     site.worker()
@@ -198,5 +218,5 @@ def test_a_lost_engine_database_loses_no_job(site, tmp_path):
     worker.wait()
     for path in (site.folder / "var").glob("jobs.sqlite3*"):
         path.unlink()
-    assert site.worker("--until-idle").wait(timeout=60) == 0
+    assert site.worker("--until-idle").wait(timeout=120) == 0
     assert site.show()["jobs"][0]["state"] == "done"
