@@ -67,7 +67,7 @@ def shown(value: FactValue) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from policies.base import Finding, Outcome, PolicyError
-from policies.fact_table import FactSpec, FactType
+from policies.fact_table import STATUSES, FactSpec, FactType
 from policies.facts import fact_spec
+
+FINDINGS = ("detected", "not_detected")
+"""The statuses of an audit that could tell."""
 
 
 def verdict(passed: bool, *, got: str, want: str) -> Finding:
@@ -16,6 +19,17 @@ def verdict(passed: bool, *, got: str, want: str) -> Finding:
 def unknown(*, got: str, reason: str) -> Finding:
     """UNKNOWN although every fact is there, because the facts cannot carry an answer."""
     return Finding(outcome=Outcome.UNKNOWN, got=got, reason=reason)
+
+
+def blind(status: str) -> Finding:
+    """UNKNOWN because an audit without power, or without working controls, clears nobody."""
+    return unknown(got=status, reason=f"the audit answered {status}: it could not tell")
+
+
+def status_of_audit(name: str) -> None:
+    """Raises PolicyError for a fact that is no audit's status."""
+    if fact_spec(name).choices != STATUSES:
+        raise PolicyError("is no status", where=f"fact {name!r}", remedy="name an audit's status")
 
 
 def numeric(name: str) -> FactSpec:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policies.base import Finding, PolicyError
-from policies.fact_table import STATUSES
-from policies.facts import Facts, fact_spec, shown
+from policies.base import Finding
+from policies.facts import Facts, shown
 from policies.registry import rule_kind
-from policies.verdicts import unknown, verdict
+from policies.verdicts import FINDINGS, blind, status_of_audit, verdict
 
 
 @rule_kind("not_detected")
@@ -19,8 +18,7 @@ class NotDetected:
     fact: str
 
     def __post_init__(self) -> None:
-        if fact_spec(self.fact).choices != STATUSES:
-            raise PolicyError("is no status", where=f"fact {self.fact!r}", remedy="name an audit's status")
+        status_of_audit(self.fact)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -32,6 +30,6 @@ class NotDetected:
 
     def check(self, facts: Facts) -> Finding:
         got = shown(facts[self.fact])
-        if got not in {"detected", "not_detected"}:
-            return unknown(got=got, reason=f"the audit answered {got}: it could not tell")
+        if got not in FINDINGS:
+            return blind(got)
         return verdict(got == "not_detected", got=got, want=self.want)

@@ -44,8 +44,10 @@ FAILS = {
 }
 
 UNKNOWN = {
-    "copies without power": ({"copies_status": "no_power"}, "copies"),
-    "copies not assessable": ({"copies_status": "not_assessable"}, "copies"),
+    "copies without power": ({"copies_status": "no_power"}, "copies", "copies-bound"),
+    "copies not assessable": ({"copies_status": "not_assessable"}, "copies", "copies-bound"),
+    "membership without power": ({"membership_status": "no_power"}, "membership"),
+    "membership not assessable": ({"membership_status": "not_assessable"}, "membership"),
     "few members": ({"membership_n_members": 49}, "membership"),
     "few non-members": ({"membership_n_nonmembers": 0}, "membership"),
     "few images checked": ({"copies_n": 99}, "copies-bound"),
@@ -73,11 +75,16 @@ def test_fails_with_reason(good_facts: dict[str, object], change: dict[str, obje
     assert decision.blocking[0].remedy
 
 
-@pytest.mark.parametrize(("change", "rule"), UNKNOWN.values(), ids=UNKNOWN.keys())
-def test_cannot_tell(good_facts: dict[str, object], change: dict[str, object], rule: str) -> None:
+@pytest.mark.parametrize(("change", "rules"), [(row[0], row[1:]) for row in UNKNOWN.values()], ids=UNKNOWN.keys())
+def test_cannot_tell(good_facts: dict[str, object], change: dict[str, object], rules: tuple[str, ...]) -> None:
     decision = decided(good_facts | change)
     assert decision.outcome is Outcome.UNKNOWN
-    assert [result.id for result in decision.blocking] == [rule]
+    assert tuple(result.id for result in decision.blocking) == rules
+
+
+def test_a_detected_but_small_advantage_passes_by_its_bound(good_facts: dict[str, object]) -> None:
+    found = {"membership_status": "detected", "membership_auc": 0.6, "membership_auc_upper": 0.64}
+    assert decided(good_facts | found).outcome is Outcome.PASS
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -173,12 +180,19 @@ def test_what_is_no_decision_is_refused(text: str) -> None:
         Decision.from_json(text)
 
 
+GOOD_AUDITS: dict[str, object] = {
+    "copies_status": "not_detected",
+    "copies_n": 500,
+    "membership_status": "not_detected",
+    "membership_n_members": 100,
+    "membership_n_nonmembers": 100,
+}
 RISKS = ("spent_epsilon", "cohort_spent_epsilon", "delta", "copies_rate_upper", "membership_auc_upper")
 
 
 @given(name=st.sampled_from(RISKS), values=st.tuples(*[st.floats(0, 1)] * 2))
 def test_more_risk_never_gives_a_better_outcome(name: str, values: tuple[float, float]) -> None:
     order = [Outcome.PASS, Outcome.UNKNOWN, Outcome.FAIL]
-    low, high = (decide(INTERNAL, Facts({name: value, "copies_n": 500})) for value in sorted(values))
+    low, high = (decide(INTERNAL, Facts(GOOD_AUDITS | {name: value})) for value in sorted(values))
     for better, worse in zip(low.results, high.results, strict=True):
         assert order.index(better.outcome) <= order.index(worse.outcome)

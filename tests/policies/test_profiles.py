@@ -62,7 +62,10 @@ BAD = {
         changed(kind='"same"', fact='"endorsed_digest"', other='"endorsed_digest"', limit=None),
         "compared with itself",
     ),
-    "bound without people": (changed(kind='"upper_bound_with_minimum_n"', n="[]", minimum_n="5"), "nobody"),
+    "bound without people": (
+        changed(kind='"upper_bound_with_minimum_n"', status='"copies_status"', n="[]", minimum_n="5"),
+        "nobody",
+    ),
     "factor too small": (changed(kind='"at_most_public"', n='"public_n_subjects"', factor="0", limit=None), "factor"),
 }
 
