@@ -46,14 +46,14 @@ PUBLIC_LEARNING_RATE = 2e-3
 class VaeConfig:
     """Settings. The first three enter the guarantee, which the noise is then calibrated to; the others do not."""
 
-    batch_size: int = setting(64, "expected subjects a step", low=1, changes_privacy=True)
-    n_steps: int = setting(200, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    batch_size: int = setting(48, "expected subjects a step", low=1, changes_privacy=True)
+    n_steps: int = setting(120, "private steps", low=1, high=1_000_000, changes_privacy=True)
     max_grad_norm: float = setting(1.0, "clipping norm of a subject's gradient", low=1e-6, changes_privacy=True)
     n_latents: int = setting(16, "latent dimensions", low=1, high=1024)
     width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)
     learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
-    public_steps: int = setting(300, "steps on public images before the private ones; 0 for none", low=0)
-    most_images: int = setting(4, "images of one subject that enter one step", low=1, high=64)
+    public_steps: int = setting(200, "steps on public images before the private ones; 0 for none", low=0)
+    most_images: int = setting(2, "images of one subject that enter one step", low=1, high=64)
     microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
     checkpoint_every: int = setting(20, "steps between checkpoints", low=1)
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
@@ -65,10 +65,10 @@ class VaeNetwork(nn.Module):
     def __init__(self, *, size: int, channels: int, n_conditions: int, n_latents: int, width: int) -> None:
         super().__init__()
         halvings = _halvings(size)
-        widths = [width * min(2**level, 4) for level in range(halvings + 1)]
+        widths = [width * min(2**level, 4) for level in range(halvings)]
         self.n_latents, self.side, self.deepest = n_latents, size // 2**halvings, widths[-1]
         flat = self.deepest * self.side**2
-        down: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1)]
+        down: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, stride=2, padding=1)]
         for before, after in itertools.pairwise(widths):
             down += [nn.GroupNorm(8, before), nn.SiLU(), nn.Conv2d(before, after, 3, stride=2, padding=1)]
         self.down = nn.Sequential(*down, nn.SiLU(), nn.Flatten())
@@ -78,9 +78,9 @@ class VaeNetwork(nn.Module):
         for before, after in itertools.pairwise(widths[::-1]):
             up += [nn.GroupNorm(8, before), nn.SiLU(), nn.Upsample(scale_factor=2)]
             up += [nn.Conv2d(before, after, 3, padding=1)]
-        self.up = nn.Sequential(
-            *up, nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], channels, 3, padding=1)
-        )
+        # The full side is met by one narrow convolution only: it would cost more than all the others together.
+        up += [nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Upsample(scale_factor=2)]
+        self.up = nn.Sequential(*up, nn.Conv2d(widths[0], channels, 3, padding=1))
 
     def forward(self, images: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         latent = self.to_latent(torch.cat([self.down(images * 2 - 1), conditions], dim=1))
@@ -90,8 +90,8 @@ class VaeNetwork(nn.Module):
 
     def decode(self, latents: Tensor, conditions: Tensor) -> Tensor:
         start = self.from_latent(torch.cat([latents, conditions], dim=1))
-        image: Tensor = self.up(start.reshape(-1, self.deepest, self.side, self.side))
-        return torch.sigmoid(image)
+        image: Tensor = torch.sigmoid(self.up(start.reshape(-1, self.deepest, self.side, self.side)))
+        return image
 
 
 def vae_loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
@@ -99,7 +99,8 @@ def vae_loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
     decoded, mean, log_variance = network(images, conditions)
     error = (decoded - images).square().flatten(1).mean(1) / (2 * PIXEL_STD**2)
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-    return error + divergence / images[0].numel()
+    bound: Tensor = error + divergence / images[0].numel()
+    return bound
 
 
 class ConditionalVae:
