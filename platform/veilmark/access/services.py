@@ -51,7 +51,9 @@ def request_create(*, release: Release, purpose: str, project: str, acting_user:
         raise StateError(f"is {release.get_state_display()}", where=where, remedy="ask for a released one")
     permitted = permitted_purposes(release)
     if purpose not in permitted:
-        raise ApplicationError(f"purpose {purpose!r} is not permitted", where=where, remedy=f"choose {', '.join(permitted)}")
+        raise ApplicationError(
+            f"purpose {purpose!r} is not permitted", where=where, remedy=f"choose {', '.join(permitted)}"
+        )
     if not project.strip():
         raise ApplicationError("says nothing", where="project", remedy="say what the images are for, in a sentence")
     request = AccessRequest.objects.create(
@@ -133,7 +135,12 @@ def download_open(*, grant: Grant, first_byte: int, last_byte: int | None, actin
         download = Download.objects.create(
             grant=grant, first_byte=first_byte, last_byte=last, n_total=n_total, bundle_digest=release.bundle_digest
         )
-        payload = {"release": release.name, "first_byte": first_byte, "last_byte": last, "digest": release.bundle_digest}
+        payload = {
+            "release": release.name,
+            "first_byte": first_byte,
+            "last_byte": last,
+            "digest": release.bundle_digest,
+        }
         event_append(kind="release:downloaded", actor=acting_user, subject=download, payload=payload)
     return Delivery(
         path=bundle_zip(release), first_byte=first_byte, last_byte=last, n_total=n_total, digest=release.bundle_digest

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audits.base import AuditInput
+from audits.page import render_html
 from audits.registry import run_audits
 from audits.report import Audience, AuditReport
 from generators.base import Progress
@@ -24,12 +25,14 @@ from veilmark.core.storage import file_store
 from veilmark.jobs.services import job_enqueue
 from veilmark.jobs.work import WorkState, working
 from veilmark.ledger.services import event_append
-from veilmark.synthetic_sets.models import SyntheticSet
 from veilmark.synthetic_sets.final_files import read_final_set
+from veilmark.synthetic_sets.models import SyntheticSet
 
 
 @transaction.atomic
-def audit_run_create(*, synthetic_set: SyntheticSet, acting_user: User, seed: int = 0, enqueue: bool = True) -> AuditRun:
+def audit_run_create(
+    *, synthetic_set: SyntheticSet, acting_user: User, seed: int = 0, enqueue: bool = True
+) -> AuditRun:
     """Record the wish for an audit; `enqueue` False where the caller's own job carries it out.
 
     Raises NotAllowedError, StateError where the set is not finished.
@@ -81,7 +84,7 @@ def _finish(run: AuditRun, report: AuditReport, content_root: str) -> None:
     internal = json.dumps(report.to_json(Audience.INTERNAL), sort_keys=True)
     file_store().put(_name(run, "internal.json"), internal.encode(), wrapped_key=key)
     for audience in Audience:
-        page = report.render_html(audience)
+        page = render_html(report, audience)
         file_store().put(_name(run, f"{audience.value}.html"), page.encode(), wrapped_key=key)
     with transaction.atomic():
         run.report = report.to_json(Audience.PUBLISHABLE)

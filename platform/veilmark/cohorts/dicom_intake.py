@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from veilmark.cohorts.intake import IntakeError, Progress, SourceCohort, stack_images
 from veilmark.cohorts.mapping import CohortMapping
+from veilmark.cohorts.source import IntakeError, Progress, SourceCohort, stack_images
 from veilmark.dicom.base import DicomImage
 from veilmark.dicom.folder import of_one_shape, read_folder
 

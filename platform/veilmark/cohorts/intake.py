@@ -6,45 +6,24 @@ Everything is read before anything is kept: a source that cannot be used raises 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from generators.data import ImageSet
 from veilmark.cohorts.archives import extract_zip
+from veilmark.cohorts.dicom_intake import read_dicom_source
 from veilmark.cohorts.mapping import CohortMapping
-from veilmark.core.errors import ApplicationError
+from veilmark.cohorts.source import IntakeError, Pixels, Progress, SourceCohort, stack_images
 
 TABLE, ARRAYS = "metadata.csv", "images.npz"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Row = Mapping[str, str]
-Progress = Callable[[int, int, str], None]
-
-
-class IntakeError(ApplicationError):
-    """A source that cannot be read as a cohort."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceCohort:
-    """What was handed over, as it stood there: values are the source's own text, one an image.
-
-    kind: npz, images or dicom. left_out: one line for each DICOM file that could not be used.
-    """
-
-    kind: str
-    names: tuple[str, ...]
-    images: Pixels
-    columns: Mapping[str, tuple[str, ...]]
-    left_out: tuple[str, ...] = field(default_factory=tuple)
 
 
 def read_source(path: Path, mapping: CohortMapping, *, scratch: Path, progress: Progress) -> SourceCohort:
@@ -63,8 +42,6 @@ def read_source(path: Path, mapping: CohortMapping, *, scratch: Path, progress: 
 
 def _read_folder(folder: Path, mapping: CohortMapping, progress: Progress) -> SourceCohort:
     if not (folder / TABLE).is_file():
-        from veilmark.cohorts.dicom_intake import read_dicom_source
-
         return read_dicom_source(folder, mapping, progress)
     rows = _read_table(folder / TABLE)
     _require_columns(rows[0], mapping, folder / TABLE)
@@ -109,7 +86,9 @@ def _from_arrays(folder: Path, rows: list[dict[str, str]], mapping: CohortMappin
     index = [_row_number(row[column], len(images), folder / TABLE) for row in rows]
     if len(set(index)) != len(index):
         raise IntakeError(f"column {column!r} names a row twice", where=str(folder / TABLE), remedy="one row an image")
-    name_column = mapping.columns.get("image") or next((name for name in ("source_file", "file") if name in rows[0]), None)
+    name_column = mapping.columns.get("image") or next(
+        (name for name in ("source_file", "file") if name in rows[0]), None
+    )
     names = tuple(row[name_column] if name_column else f"row {number}" for row, number in zip(rows, index, strict=True))
     return SourceCohort(kind="npz", names=names, images=images[np.array(index)], columns=_columns_of(rows, mapping))
 
@@ -129,7 +108,9 @@ def _from_files(folder: Path, rows: list[dict[str, str]], mapping: CohortMapping
     for done, name in enumerate(names):
         pixels.append(read_image(folder, name))
         progress(done + 1, len(names), "reading images")
-    return SourceCohort(kind="images", names=names, images=stack_images(names, pixels), columns=_columns_of(rows, mapping))
+    return SourceCohort(
+        kind="images", names=names, images=stack_images(names, pixels), columns=_columns_of(rows, mapping)
+    )
 
 
 def read_image(folder: Path, name: str) -> Pixels:
@@ -143,21 +124,3 @@ def read_image(folder: Path, name: str) -> Pixels:
             return np.asarray(image if image.mode == mode else image.convert(mode))
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise IntakeError("is no readable image", where=name, remedy="give PNG, JPEG, TIFF, BMP or DICOM") from error
-
-
-def stack_images(names: tuple[str, ...], pixels: list[Pixels]) -> Pixels:
-    """[N, H, W(, 3)] of images that agree in size, depth and channels. Raises IntakeError naming two that do not."""
-    first = pixels[0]
-    for name, image in zip(names, pixels, strict=True):
-        if image.shape != first.shape or image.dtype != first.dtype:
-            raise IntakeError(
-                f"is {_describe(image)}, but {names[0]} is {_describe(first)}",
-                where=name,
-                remedy="bring all images to one size, depth and number of channels",
-            )
-    return np.stack(pixels)  # type: ignore[return-value]
-
-
-def _describe(image: Pixels) -> str:
-    kind = "colour" if image.ndim == 3 else "grey"
-    return f"{image.shape[1]} x {image.shape[0]} {kind} {image.dtype.itemsize * 8} bit"

@@ -1,18 +1,19 @@
 """The cohort mapping: a small TOML that says which column of a custodian's table means what.
 
-    [columns]
-    index = "index"            # row in images.npz, or instead: image = "file_name"
-    subject = "patient_id"
-    label = "finding"
-    sex = "sex"                # optional, as are age, view, site, licence
-    [label]
-    positive = ["Pneumonia"]
-    [dataset]
-    name = "..."
-    licence = "..."
-    legal_basis = "..."
-    purposes = ["research"]
-    permits_derivatives = true # optional; a profile refuses a release where it is not stated
+[columns]
+index = "index"            # row in images.npz, or instead: image = "file_name"
+subject = "patient_id"
+label = "finding"
+sex = "sex"                # optional, as are age, view, site, licence
+[label]
+positive = ["Pneumonia"]
+[dataset]
+name = "..."
+licence = "..."
+legal_basis = "..."
+purposes = ["research"]
+permits_derivatives = true # optional; a profile refuses a release where it is not stated
+public_n_subjects = 700    # optional; the custodian's declared, rounded bound on the number of subjects
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class CohortMapping:
     """columns: role to the table's column name. positive: labels that count as a finding, may be empty.
 
     permits_derivatives: does the licence let derived images be made and passed on; None where it is not stated.
+    public_n_subjects: the declared, rounded bound on the number of subjects; None where it is declared elsewhere.
     """
 
     columns: Mapping[str, str]
@@ -46,6 +48,7 @@ class CohortMapping:
     purposes: tuple[str, ...]
     positive: tuple[str, ...] = field(default_factory=tuple)
     permits_derivatives: bool | None = None
+    public_n_subjects: int | None = None
 
 
 def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
@@ -53,7 +56,9 @@ def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise MappingError(f"is no TOML ({error})", where=where, remedy="see docs/custodians.md for an example") from error
+        raise MappingError(
+            f"is no TOML ({error})", where=where, remedy="see docs/custodians.md for an example"
+        ) from error
     columns = _table(document, "columns", where)
     dataset = _table(document, "dataset", where)
     unknown = sorted(set(columns) - set(COLUMN_ROLES))
@@ -69,6 +74,7 @@ def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
         purposes=_texts(dataset, "purposes", where),
         positive=_texts(_table(document, "label", where), "positive", where) if "label" in document else (),
         permits_derivatives=_flag(dataset, "permits_derivatives", where),
+        public_n_subjects=_count(dataset, "public_n_subjects", where),
     )
 
 
@@ -114,4 +120,11 @@ def _flag(table: Mapping[str, object], key: str, where: str) -> bool | None:
     value = table.get(key)
     if value is not None and not isinstance(value, bool):
         raise MappingError(f"{key} is neither true nor false", where=where, remedy=f"write {key} = true")
+    return value
+
+
+def _count(table: Mapping[str, object], key: str, where: str) -> int | None:
+    value = table.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise MappingError(f"{key} is no whole number above 0", where=where, remedy=f"write {key} = 700")
     return value

@@ -36,5 +36,7 @@ def cohort_images(cohort: Cohort) -> ImageSet:
     data = file_store().read(cohort.file_name, wrapped_key=bytes(cohort.wrapped_key))
     images = ImageSet.read(io.BytesIO(data), where=cohort.name)
     if images.digest != cohort.data_digest:
-        raise IntegrityError("is not the data that was taken in", where=f"cohort {cohort.name}", remedy="restore a backup")
+        raise IntegrityError(
+            "is not the data that was taken in", where=f"cohort {cohort.name}", remedy="restore a backup"
+        )
     return images

@@ -18,9 +18,10 @@ from generators.splits import split_by_subject
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.cohorts.contract import ContractOutcome, check_contract, pixel_digests
-from veilmark.cohorts.intake import Progress, SourceCohort, read_source
+from veilmark.cohorts.intake import read_source
 from veilmark.cohorts.mapping import CohortMapping
 from veilmark.cohorts.models import Cohort, ContractResult
+from veilmark.cohorts.source import Progress, SourceCohort
 from veilmark.core.errors import ApplicationError
 from veilmark.core.storage import data_key_create, file_store
 from veilmark.ledger.services import event_append

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from audits.report import rounded
 from audits.stats import clopper_pearson
 from generators.groups import AGE_GROUPS
 from veilmark.audit_runs.models import AuditRun
@@ -18,7 +19,11 @@ from veilmark.synthetic_sets.models import SyntheticSet
 from veilmark.training_runs.models import TrainingRun
 from veilmark.training_runs.recorder import cohort_spend
 
-COPIES, UTILITY, UTILITY_LOSS = "nearest_copies.copy_rate", "train_on_synthetic.auc", "train_on_synthetic.auc_difference"
+COPIES, UTILITY, UTILITY_LOSS = (
+    "nearest_copies.copy_rate",
+    "train_on_synthetic.auc",
+    "train_on_synthetic.auc_difference",
+)
 MEMBERSHIP = "membership_inference."
 
 Facts = dict[str, object]
@@ -45,9 +50,11 @@ def gather_facts(audit_run: AuditRun) -> Facts:
 
 
 def _cohort_facts(cohort: Cohort) -> Facts:
+    # Rounded down as in the publishable report: the decision leaves the site with the bundle (privacy.md 3).
+    n_subjects = rounded(cohort.n_subjects_by_split)
     return {
-        "n_subjects_train": cohort.n_subjects_by_split.get("train", 0),
-        "n_subjects_holdout": cohort.n_subjects_by_split.get("holdout", 0),
+        "n_subjects_train": n_subjects.get("train", 0),
+        "n_subjects_holdout": n_subjects.get("holdout", 0),
         "public_n_subjects": cohort.public_n_subjects,
         "contract_passed": cohort.contract.passed,
         # Intake keeps pixels, labels and groups under random codes; headers and names are not stored.
@@ -93,7 +100,8 @@ def _copy_facts(row: Row | None) -> Facts:
         return {}
     return {
         "copies_status": row["status"],
-        "copies_rate_upper": row["ci_high"],
+        # The audit's figure is an excess over innocent images, so its bound may lie below nothing.
+        "copies_rate_upper": None if row["ci_high"] is None else max(0.0, row["ci_high"]),
         "copies_n": row["n"].get("synthetic_images"),
     }
 

@@ -47,6 +47,8 @@ def decision_make(
         engine_digest=verdict.engine_digest,
         made_for=acting_user,
     )
-    payload = {name: body[name] for name in ("profile", "phase", "outcome", "facts_digest", "profile_digest", "engine_digest")}
+    payload = {
+        name: body[name] for name in ("profile", "phase", "outcome", "facts_digest", "profile_digest", "engine_digest")
+    }
     event_append(kind="decision:made", actor=acting_user, subject=decision, payload=payload)
     return decision

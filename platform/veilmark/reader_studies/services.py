@@ -17,8 +17,8 @@ from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.ledger.services import event_append
 from veilmark.reader_studies.models import ReaderItem, ReaderStudy, Reading
-from veilmark.synthetic_sets.models import SyntheticSet
 from veilmark.synthetic_sets.final_files import read_final_image
+from veilmark.synthetic_sets.models import SyntheticSet
 
 MAX_ITEMS = 400
 
@@ -84,7 +84,9 @@ def item_png(item: ReaderItem) -> bytes:
     return buffer.getvalue()
 
 
-def as_8_bit(pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def as_8_bit(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Pixels for a screen: 16-bit values are scaled by their white."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8)

@@ -25,7 +25,9 @@ class Release(BaseModel):
     profile = models.CharField(max_length=50)
     state = models.CharField(max_length=20, choices=ReleaseState.choices, default=ReleaseState.DRAFT)
     state_reason = models.TextField(blank=True)
-    round = models.PositiveIntegerField(default=1, help_text="grows when the custodian reopens it: earlier votes are void")
+    round = models.PositiveIntegerField(
+        default=1, help_text="grows when the custodian reopens it: earlier votes are void"
+    )
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, null=True, related_name="releases")
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, related_name="+")
     manifest_digest = models.CharField(max_length=71, blank=True)
@@ -73,7 +75,9 @@ class Endorsement(BaseModel):
 
     class Meta:
         ordering = ["created_at"]
-        constraints = [models.UniqueConstraint(fields=["release", "officer", "round"], name="one_endorsement_per_round")]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "officer", "round"], name="one_endorsement_per_round")
+        ]
 
 
 class Motion(BaseModel):

@@ -1,4 +1,4 @@
-"""Publishing: the rules once more with the endorsements in hand, then signing, the bundle, its zip, its verification."""
+"""Publishing: the rules once more with the endorsements in hand, then signing, bundle, zip, verification."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def release_publish(*, release: Release, progress: Progress) -> None:
     zip_bundle(bundle.folder, bundle_zip(release))
     checked = verify_path(bundle_zip(release), trust_root=TrustRoot.read(trust_root_path()))
     if checked.exit_code != 0:
-        raise IntegrityError(f"verifies as {checked.verdict}", where=f"release {release.name}", remedy="publish it anew")
+        raise IntegrityError(
+            f"verifies as {checked.verdict.word}", where=f"release {release.name}", remedy="publish it anew"
+        )
     with transaction.atomic():
         release.decision = decision
         release.manifest_digest = bundle.manifest_digest

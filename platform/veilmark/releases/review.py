@@ -86,7 +86,9 @@ def _sign(release: Release, digest: str, meaning: str, officer: User) -> Endorse
         reauthenticated_at=officer.reauthenticated_at or timezone.now(),
     )
     _save_once(endorsement, "has signed already", release)
-    event_append(kind="release:endorsed", actor=officer, subject=release, payload={"digest": digest, "meaning": meaning})
+    event_append(
+        kind="release:endorsed", actor=officer, subject=release, payload={"digest": digest, "meaning": meaning}
+    )
     if release.endorsements.filter(round=release.round, digest=digest).count() == N_OFFICERS:
         _approve(release, officer)
     return endorsement
@@ -134,7 +136,11 @@ def _require_independent(release: Release, officer: User) -> None:
 
 def _require_state(release: Release, state: ReleaseState) -> None:
     if release.state != state:
-        raise StateError(f"is {release.get_state_display()}", where=f"release {release.name}", remedy=f"wait until it is {state.label}")
+        raise StateError(
+            f"is {release.get_state_display()}",
+            where=f"release {release.name}",
+            remedy=f"wait until it is {state.label}",
+        )
 
 
 def _save_once(row: Review | Endorsement | Motion, refusal: str, release: Release) -> None:
@@ -142,4 +148,6 @@ def _save_once(row: Review | Endorsement | Motion, refusal: str, release: Releas
         with transaction.atomic():
             row.save()
     except IntegrityError as error:
-        raise ApplicationError(refusal, where=row.officer.get_username(), remedy=f"see release {release.name}") from error
+        raise ApplicationError(
+            refusal, where=row.officer.get_username(), remedy=f"see release {release.name}"
+        ) from error

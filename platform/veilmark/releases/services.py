@@ -58,7 +58,9 @@ def release_create(*, synthetic_set: SyntheticSet, draft: ReleaseDraft, acting_u
         validate_slug(draft.name)
         release.full_clean(exclude=["audit_run", "decision", "job", "published_at", "expires_at"])
     except ValidationError as error:
-        raise ApplicationError(" ".join(error.messages), where=f"release {draft.name!r}", remedy="correct it") from error
+        raise ApplicationError(
+            " ".join(error.messages), where=f"release {draft.name!r}", remedy="correct it"
+        ) from error
     release.save()
     event_append(
         kind="release:drafted",
@@ -97,7 +99,11 @@ def release_assess(*, release: Release, progress: Progress) -> None:
         passed = release.decision.outcome == Outcome.PASS
         target = ReleaseState.READY if passed else ReleaseState.FAILED
         release_move(
-            release, target, acting_user=None, reason=release.decision.reason, payload={"decision": str(release.decision.pk)}
+            release,
+            target,
+            acting_user=None,
+            reason=release.decision.reason,
+            payload={"decision": str(release.decision.pk)},
         )
 
 
@@ -147,4 +153,6 @@ def release_withdraw(*, release: Release, reason: str, acting_user: User) -> Non
 def _require_own(release: Release, user: User) -> None:
     require(user, "release:create")
     if release.custodian_id != user.pk:
-        raise NotAllowedError("belongs to another custodian", where=f"release {release.name}", remedy="ask its custodian")
+        raise NotAllowedError(
+            "belongs to another custodian", where=f"release {release.name}", remedy="ask its custodian"
+        )

@@ -33,7 +33,9 @@ OFFICER = (Role.COMPLIANCE_OFFICER,)
 _S = ReleaseState
 
 
-def _move(source: ReleaseState, target: ReleaseState, actor_roles: tuple[str, ...], event: str, guard: str) -> Transition:
+def _move(
+    source: ReleaseState, target: ReleaseState, actor_roles: tuple[str, ...], event: str, guard: str
+) -> Transition:
     return Transition(source=source, target=target, actor_roles=actor_roles, event=f"release:{event}", guard=guard)
 
 

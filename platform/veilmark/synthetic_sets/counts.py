@@ -42,7 +42,9 @@ def parse_cells(rows: Sequence[Mapping[str, Any]]) -> list[CellCount]:
             for row in rows
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ApplicationError("a row is no label, sex, age_group and n", where="counts", remedy="correct it") from error
+        raise ApplicationError(
+            "a row is no label, sex, age_group and n", where="counts", remedy="correct it"
+        ) from error
     return cells
 
 

@@ -21,12 +21,15 @@ class SyntheticWriter:
     generator: str
     suffix: str = ".dcm"
 
-    def __call__(self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata) -> None:
+    def __call__(
+        self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata, *, mark_id: str, index: int
+    ) -> None:
         instance = SyntheticInstance(
             release=metadata.release_id,
-            index=int(metadata.image_id.rpartition("-")[2]),
+            index=index,
             generator=self.generator,
             version=version("veilmark"),
+            mark=mark_id,
             sex=metadata.sex,
             description=metadata.label[:64],
             comment=metadata_comment(metadata),

@@ -128,4 +128,6 @@ def _finish(synthetic_set: SyntheticSet, prepared: PreparedImages) -> None:
         synthetic_set.finished_at = timezone.now()
         synthetic_set.save()
         payload = {"content_root": prepared.merkle_root, "n_mark_detected": n_found}
-        event_append(kind="synthetic_set:finished", actor=synthetic_set.created_by, subject=synthetic_set, payload=payload)
+        event_append(
+            kind="synthetic_set:finished", actor=synthetic_set.created_by, subject=synthetic_set, payload=payload
+        )
