@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from veilmark.client.errors import ClientError
 from veilmark.client.verify import verify
+from veilmark.provenance.command_line import run
 from veilmark.provenance.errors import ProvenanceError
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(verify)
 
 
@@ -21,8 +20,4 @@ def veilmark() -> None:
 
 def main() -> None:
     """Run the command; a refusal is one line on standard error and exit code 2."""
-    try:
-        app()
-    except (ClientError, ProvenanceError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one line a failing command owes its user
-        sys.exit(2)
+    run(app, refusals=(ClientError, ProvenanceError))

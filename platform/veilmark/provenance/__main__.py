@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from PIL import Image
 
+from veilmark.provenance.command_line import run
 from veilmark.provenance.errors import FileError, MarkError, ProvenanceError
 from veilmark.provenance.files import read_final
 from veilmark.provenance.manifest import parse_manifest
@@ -84,14 +84,5 @@ def _read(path: Path) -> bytes:
         raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
 
 
-def main() -> None:
-    """Run the command; a refusal is one line on standard error and exit code 2."""
-    try:
-        app()
-    except ProvenanceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    run(app, refusals=(ProvenanceError,))

@@ -95,7 +95,7 @@ def prepare_images(
         (folder / "images").mkdir()
         for i, row in enumerate(metadata):
             mark_id = ids[i].hex if marked.is_marked[i] else ""
-            entries.append(_write_image(folder, marked.images[i], row, mark_id, writers))
+            entries.append(_write_image(folder, marked.images[i], row, mark_id, i, writers))
             progress(i + 1, len(metadata))
         tree = content_tree([entry.content_digest for entry in entries])
         draft = Manifest(
@@ -178,7 +178,12 @@ def _draw_ids(n: int, mark_release: int) -> list[MarkId]:
 
 
 def _write_image(
-    folder: Path, pixels: NDArray[np.generic], metadata: ImageMetadata, mark_id: str, writers: Sequence[ImageWriter]
+    folder: Path,
+    pixels: NDArray[np.generic],
+    metadata: ImageMetadata,
+    mark_id: str,
+    index: int,
+    writers: Sequence[ImageWriter],
 ) -> ImageEntry:
     digest = content_digest(pixels, metadata)
     png_name = f"images/{metadata.image_id}.png"
@@ -186,7 +191,7 @@ def _write_image(
     names = [png_name]
     for writer in writers:
         names.append(f"images/{metadata.image_id}{writer.suffix}")
-        writer(folder / names[-1], pixels, metadata)
+        writer(folder / names[-1], pixels, metadata, mark_id=mark_id, index=index)
     files = []
     for name in names:
         data = (folder / name).read_bytes()

@@ -34,10 +34,18 @@ def verify_bundle(source: BundleSource, trust_root: TrustRoot | None, *, revoked
             problems += signature_problems
     return Verification(
         verdict=_verdict(is_ours=is_ours, is_recalled=signed.is_recalled, has_problems=bool(problems)),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=_first_of_each_file(problems),
         release_id=manifest.release_id if manifest else "",
         n_images=len(manifest.images) if manifest else 0,
     )
+
+
+def _first_of_each_file(problems: list[Problem]) -> tuple[Problem, ...]:
+    """A damaged file fails several checks; the first says what happened to it."""
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.where, problem)
+    return tuple(first.values())
 
 
 def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool) -> Verdict:
@@ -64,8 +72,6 @@ def _file_problems(source: BundleSource, manifest: Manifest) -> Iterator[Problem
 
 
 def _difference(source: BundleSource, entry: FileEntry, owner: Mapping[str, str]) -> str:
-    if source.sizes[entry.path] != entry.size:
-        return f"was altered: {source.sizes[entry.path]} bytes where {entry.size} were signed"
     digest = _digest(source, entry.path)
     if digest == entry.digest:
         return ""

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from veilmark.provenance.atomic import write_atomically
@@ -52,11 +52,18 @@ class FinalImage:
 
 
 class ImageWriter(Protocol):
-    """Writes one final file of an image in a further format (such as DICOM), beside its PNG."""
+    """Writes one final file of an image in a further format (such as DICOM), beside its PNG.
 
-    suffix: str
+    `mark_id` is "" for an image without a mark; `index` counts the images of the release.
+    """
 
-    def __call__(self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata) -> None: ...
+    @property
+    def suffix(self) -> str:
+        """Of its files, such as ".dcm"."""
+
+    def __call__(
+        self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata, *, mark_id: str, index: int
+    ) -> None: ...
 
 
 def write_png(path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata) -> None:
@@ -158,6 +165,8 @@ def _refusing(where: str) -> Iterator[None]:
             yield
     except FileError:
         raise
+    except UnidentifiedImageError as error:
+        raise FileError("is no image of a known kind", where=where) from error
     except Exception as error:  # decoders raise almost anything on damaged input
         reason = " ".join(str(error).split())[:120]
         raise FileError(f"is no image that can be read ({reason})", where=where) from error

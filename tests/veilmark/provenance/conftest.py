@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,26 @@ def publish(folder: Path, *, signer: KeyInMemory, release_id: str = "demo-1", se
     )
     root = TrustRoot.of(signer, created_at=CREATED_AT)
     return Published(bundle=bundle, trust_root=root, signer=signer, prepared=prepared, originals=images)
+
+
+@pytest.fixture(scope="session")
+def make_textured() -> Callable[..., NDArray[np.uint16]]:
+    return textured
+
+
+@pytest.fixture(scope="session")
+def make_rows() -> Callable[..., list[ImageMetadata]]:
+    return rows
+
+
+@pytest.fixture(scope="session")
+def make_release() -> Callable[..., ReleaseInfo]:
+    return release
+
+
+@pytest.fixture(scope="session")
+def make_signer() -> Callable[[int], KeyInMemory]:
+    return KeyInMemory
 
 
 @pytest.fixture(scope="session")

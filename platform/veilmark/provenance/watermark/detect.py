@@ -69,7 +69,7 @@ _STAGES = (
     _Stage(name="filter", hypotheses=by_filter, n_decoded=6),
     _Stage(name="gain", hypotheses=by_gain, n_decoded=6),
     _Stage(name="flip", hypotheses=by_orientation, n_decoded=3),
-    _Stage(name="crop", hypotheses=by_offset, n_decoded=8, larger_tile_too=True),
+    _Stage(name="crop", hypotheses=by_offset, n_decoded=16, larger_tile_too=True),
     _Stage(name="rotation", hypotheses=by_rotation, n_decoded=8),
 )
 

@@ -19,11 +19,12 @@ _SOFTENINGS = (
 _NO_GAIN = np.ones(1, np.float32)
 _FILTER_GAINS = np.array((1.0, 0.97, 1.03), np.float32)
 _WIDE_GAINS = np.exp(np.arange(-400, 400) * 0.003).astype(np.float32)
-_OFFSET_GAINS = np.exp(np.arange(-6, 7) * 0.015).astype(np.float32)
+_OFFSET_GAINS = np.exp(np.arange(-16, 17) * 0.025).astype(np.float32)  # cropping moves the percentiles
 _MAX_DEGREES = 3.0
 _MAX_SHIFT_AT_EDGE = 0.4  # pixels that a hypothesis may be off at the image's edge
 _MAX_ROTATED_SIDE = 256  # the centre of a large image is enough, and keeps the search short
 _CORRELATED_AT_ONCE = 4096
+_KEPT_SHIFTS = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,9 +67,11 @@ def by_orientation(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
 
 
 def by_offset(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
-    """Cropped: any of the 64 offsets inside a block, any offset of blocks inside the tile, a slightly moved range."""
+    """Cropped: any of the 64 offsets inside a block, any offset of blocks inside the tile, a moved range."""
     offsets = [(dy, dx) for dy in range(BLOCK) for dx in range(BLOCK) if min(image[dy:, dx:].shape) >= BLOCK]
-    return _joined(_shifted(_soft_tiles(image[None, dy:, dx:], pattern, _OFFSET_GAINS), pattern) for dy, dx in offsets)
+    return _shifted(
+        np.concatenate([_soft_tiles(image[None, dy:, dx:], pattern, _OFFSET_GAINS) for dy, dx in offsets]), pattern
+    )
 
 
 def by_rotation(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
@@ -111,13 +114,14 @@ def _scored(folded: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
 
 
 def _shifted(folded: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
-    """For each folded tile the circular shift by whole blocks that the pilots like best."""
+    """The tiles that agree best with the pilots after a circular shift by whole blocks, shifted so; at most 64."""
     spectrum = np.fft.rfft2(folded, axes=(1, 2)) * np.conj(np.fft.rfft2(pattern.pilots, axes=(0, 1)))
     tile = pattern.profile.tile
     score = np.fft.irfft2(spectrum.sum(axis=3), s=(tile, tile), axes=(1, 2)).reshape(len(folded), -1)
-    at = score.argmax(axis=1)
-    turned = [np.roll(one, (-(k // tile), -(k % tile)), axis=(0, 1)) for one, k in zip(folded, at, strict=True)]
-    return Hypotheses(folded=np.stack(turned), score=score.max(axis=1).astype(np.float32))
+    kept = np.argsort(-score.max(axis=1), kind="stable")[:_KEPT_SHIFTS]
+    at = score[kept].argmax(axis=1)
+    turned = [np.roll(folded[k], (-(s // tile), -(s % tile)), axis=(0, 1)) for k, s in zip(kept, at, strict=True)]
+    return Hypotheses(folded=np.stack(turned), score=score[kept].max(axis=1).astype(np.float32))
 
 
 def _joined(parts: Iterable[Hypotheses]) -> Hypotheses:

@@ -38,9 +38,9 @@ class Profile:
 
 # Larger tiles spread a bit over fewer, stronger slots. Steps put the distortion just above the PSNR goals.
 PROFILES = (
-    Profile(name="S", tile=8, n_slots=6, step=26.0),
-    Profile(name="M", tile=16, n_slots=2, step=36.0),
-    Profile(name="L", tile=32, n_slots=1, step=44.0),
+    Profile(name="S", tile=8, n_slots=6, step=25.0),
+    Profile(name="M", tile=16, n_slots=2, step=35.0),
+    Profile(name="L", tile=32, n_slots=1, step=42.0),
 )
 
 

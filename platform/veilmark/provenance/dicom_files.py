@@ -1,0 +1,46 @@
+"""Each image as DICOM beside its PNG: the writer of `veilmark.dicom`, told what provenance knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veilmark.dicom.base import DicomError, Pixels
+from veilmark.dicom.synthetic import SyntheticInstance, write_synthetic
+from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.errors import FileError
+from veilmark.provenance.files import metadata_comment
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomWriter:
+    """An `ImageWriter`. `generator` and `version` name the equipment; `made_on` is YYYYMMDD or empty."""
+
+    generator: str
+    version: str
+    made_on: str = ""
+    suffix: ClassVar[str] = ".dcm"
+
+    def __call__(
+        self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata, *, mark_id: str, index: int
+    ) -> None:
+        """Raises FileError for what DICOM cannot hold (such as 16 significant bits)."""
+        try:
+            instance = SyntheticInstance(
+                release=metadata.release_id,
+                index=index,
+                generator=self.generator,
+                version=self.version,
+                mark=mark_id,
+                sex=metadata.sex if metadata.sex in {"M", "F", "O"} else "",
+                description=metadata.label,
+                made_on=self.made_on,
+                comment=metadata_comment(metadata),
+            )
+            write_synthetic(path, cast("Pixels", pixels), instance)  # it refuses other types itself
+        except DicomError as error:
+            raise FileError(str(error), where=metadata.image_id) from error

@@ -1,0 +1,148 @@
+"""`veilmark verify`, as a researcher runs it: with the base install alone and no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from veilmark.provenance.bundle import prepare_images, write_bundle, write_recall
+from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.envelope import key_id_of
+from veilmark.provenance.source import zip_bundle
+from veilmark.provenance.trust import TrustRoot
+
+AT = "2026-11-21T09:30:00Z"
+
+# Whatever is not in the base install fails to import, and so does whatever opens a socket.
+GUARD = """
+import sys
+FORBIDDEN = {"django", "rest_framework", "torch", "scipy", "sklearn", "pandas", "matplotlib", "opacus", "dbos"}
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in FORBIDDEN:
+            raise ImportError(f"{name} is not in the base install")
+sys.meta_path.insert(0, Blocker())
+def no_network(event, arguments):
+    if event in {"socket.connect", "socket.getaddrinfo"}:
+        raise RuntimeError("network")
+sys.addaudithook(no_network)
+from veilmark.client.cli import main
+sys.argv[0] = "veilmark"
+main()
+"""
+
+
+class Signer:
+    _key = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x05")
+    public_key_bytes = _key.public_key().public_bytes_raw()
+    key_id = key_id_of(public_key_bytes)
+
+    def sign(self, data: bytes) -> bytes:
+        return self._key.sign(data)
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", GUARD, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle and its trust root."""
+    folder = tmp_path_factory.mktemp("site")
+    y, x = np.mgrid[:96, :96]
+    waves = [np.sin(x / (4 + i)) * np.cos(y / (5 + i)) for i in range(3)]
+    images = np.stack([np.rint(127 + 120 * wave) for wave in waves]).astype(np.uint8)
+    rows = [ImageMetadata(release_id="demo", image_id=f"img-{i}", label="[red]wave") for i in range(3)]
+    prepared = prepare_images(folder / "prepared", images=images, metadata=rows, mark_release=3, created_at=AT)
+    release = ReleaseInfo(
+        release_id="demo", created_at=AT, title="Waves", description="Waves.", licence="CC0-1.0", creator="Tests"
+    )
+    write_bundle(
+        folder / "bundle",
+        prepared=prepared,
+        endorsed_root=prepared.merkle_root,
+        release=release,
+        signer=Signer(),
+        decision={"outcome": "PASS"},
+        report={},
+        report_html="",
+    )
+    TrustRoot.of(Signer(), created_at=AT).write(folder / "trust-root.json")
+    zip_bundle(folder / "bundle", folder / "bundle.zip")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+def test_an_authentic_bundle(site: Path, name: str) -> None:
+    result = run("verify", site / name, "--trust-root", site / "trust-root.json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "authentic (release demo, 3 images)" in result.stdout
+
+
+def test_json_is_one_object(site: Path) -> None:
+    result = run("verify", site / "bundle", "--trust-root", site / "trust-root.json", "--json")
+    answer = json.loads(result.stdout)
+    assert (answer["verdict"], answer["exit_code"], answer["n_images"]) == ("authentic", 0, 3)
+
+
+def test_the_failing_file_is_named(site: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(site / "bundle", tmp_path / "copy"))
+    (copy / "images" / "img-1.png").write_bytes((copy / "images" / "img-2.png").read_bytes())
+    result = run("verify", copy, "--trust-root", site / "trust-root.json")
+    assert result.returncode == 10
+    assert "altered but ours" in result.stdout
+    assert "images/img-1.png" in result.stdout
+
+
+def test_one_image_and_its_bundle(site: Path) -> None:
+    root = ("--trust-root", site / "trust-root.json")
+    image = site / "bundle" / "images" / "img-1.png"
+    assert run("verify", image, "--bundle", site / "bundle.zip", *root).returncode == 0
+    assert run("verify", image, *root).returncode == 11
+    assert run("verify", image, "--bundle", site / "bundle").returncode == 15
+
+
+def test_a_recalled_release(site: Path, tmp_path: Path) -> None:
+    root = ("--trust-root", site / "trust-root.json")
+    copy = Path(shutil.copytree(site / "bundle", tmp_path / "copy"))
+    write_recall(copy, signer=Signer(), reason="a person was recognised", recalled_at=AT)
+    assert run("verify", copy, *root).returncode == 13
+    assert run("verify", site / "bundle", *root, "--revoked", "demo").returncode == 13
+
+
+def test_without_a_root_it_is_undetermined(site: Path) -> None:
+    result = run("verify", site / "bundle")
+    assert result.returncode == 15
+    assert "undetermined" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["verify"], "Missing argument", id="no path"),
+        pytest.param(["verify", "/nowhere"], "does not exist", id="no such path"),
+        pytest.param(["verify", "BUNDLE", "--trust-root", "/nowhere"], "cannot be read", id="no such root"),
+        pytest.param(["verify", "BUNDLE", "--trust-root", "ROOT"], "is missing", id="a file that is no root"),
+        pytest.param(["verify", "BUNDLE", "--bundle", "BUNDLE"], "is a bundle itself", id="two bundles"),
+        pytest.param(["verify", "BUNDLE", "--bogus"], "No such option", id="option"),
+        pytest.param(["verify", "EMPTY"], "manifest.json: is missing", id="folder without a bundle"),
+        pytest.param([], "Missing command", id="nothing"),
+    ],
+)
+def test_a_refusal_is_one_line_and_exit_code_2(site: Path, tmp_path: Path, arguments, message: str) -> None:
+    paths = {"BUNDLE": site / "bundle", "ROOT": site / "bundle" / "decision.json", "EMPTY": tmp_path}
+    result = run(*(paths.get(argument, argument) for argument in arguments))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr

@@ -1,0 +1,42 @@
+"""The convolutional code: whatever is encoded is decoded, also from damaged soft values."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veilmark.provenance.watermark.code import coded_length, decode, encode
+
+bit_lists = st.lists(st.integers(0, 1), min_size=1, max_size=120)
+
+
+def soft(coded: np.ndarray) -> np.ndarray:
+    return (1 - 2 * coded.astype(np.float32)).astype(np.float32)
+
+
+@given(bit_lists)
+def test_what_is_encoded_is_decoded(bits: list[int]) -> None:
+    message = np.array([bits], np.uint8)
+    coded = encode(message)
+    assert coded.shape == (1, coded_length(len(bits)))
+    assert (decode(soft(coded)) == message).all()
+
+
+@given(bit_lists, st.data())
+def test_eight_wrong_signs_anywhere_are_corrected(bits: list[int], data: st.DataObject) -> None:
+    """The free distance is 18, so any 8 errors leave the true word the nearest."""
+    message = np.array([bits], np.uint8)
+    values = soft(encode(message))
+    wrong = data.draw(st.sets(st.integers(0, values.shape[1] - 1), max_size=8))
+    values[0, sorted(wrong)] *= -1
+    assert (decode(values) == message).all()
+
+
+def test_a_batch_decodes_like_its_messages_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    messages = rng.integers(0, 2, (7, 96)).astype(np.uint8)
+    noisy = soft(encode(messages)) + rng.normal(0, 1, (7, coded_length(96))).astype(np.float32)
+    one_by_one = np.concatenate([decode(row[None]) for row in noisy])
+    assert (decode(noisy) == one_by_one).all()
+    assert (one_by_one == messages).all()
