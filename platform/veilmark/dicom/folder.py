@@ -55,11 +55,11 @@ def of_one_shape(reading: FolderReading) -> FolderReading:
     if not reading.images:
         return reading
     shape = Counter(image.pixels.shape for image in reading.images).most_common(1)[0][0]
-    other = sorted({image.file for image in reading.images if image.pixels.shape != shape})
+    other = {image.file for image in reading.images if image.pixels.shape != shape}
     reason = f"has another image size than most ({' x '.join(map(str, shape))})"
     return FolderReading(
         images=tuple(image for image in reading.images if image.file not in other),
-        refused=(*reading.refused, *(RefusedFile(file=name, reason=reason) for name in other)),
+        refused=(*reading.refused, *(RefusedFile(file=name, reason=reason) for name in sorted(other))),
     )
 
 

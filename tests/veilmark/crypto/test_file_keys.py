@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,9 +19,21 @@ from veilmark.crypto.file_keys import FileKeyProvider
 PASSPHRASE = "correct horse battery staple"
 
 
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared") / "keys"
+
+
+@pytest.fixture(scope="module")
+def shared(shared_folder: Path) -> FileKeyProvider:
+    """One provider for the tests that change no file: opening one is slow on purpose."""
+    return FileKeyProvider(shared_folder, PASSPHRASE)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "var" / "keys"
+def folder(tmp_path: Path, shared_folder: Path, shared: FileKeyProvider) -> Path:
+    """A test's own copy of a folder with a master key."""
+    return shutil.copytree(shared_folder, tmp_path / "keys")
 
 
 @pytest.fixture
@@ -37,53 +50,54 @@ def test_keys_survive_a_restart(folder: Path, provider: FileKeyProvider) -> None
     assert again.signing_key("release").key_id == signer.key_id
 
 
-def test_data_keys_are_fresh_and_hidden(provider: FileKeyProvider) -> None:
-    first, second = provider.create_data_key(), provider.create_data_key()
-    assert len(provider.unwrap(first)) == 32
-    assert provider.unwrap(first) != provider.unwrap(second)
-    assert provider.unwrap(first) not in first
+def test_data_keys_are_fresh_and_hidden(shared: FileKeyProvider) -> None:
+    first, second = shared.create_data_key(), shared.create_data_key()
+    assert len(shared.unwrap(first)) == 32
+    assert shared.unwrap(first) != shared.unwrap(second)
+    assert shared.unwrap(first) not in first
 
 
-def test_signatures_verify_and_names_have_their_own_keys(provider: FileKeyProvider) -> None:
-    signer = provider.signing_key("release")
+def test_signatures_verify_and_names_have_their_own_keys(shared: FileKeyProvider) -> None:
+    signer = shared.signing_key("release")
     public = Ed25519PublicKey.from_public_bytes(signer.public_key_bytes)
     public.verify(signer.sign(b"manifest"), b"manifest")
     with pytest.raises(InvalidSignature):
         public.verify(signer.sign(b"manifest"), b"manifest.")
-    assert provider.signing_key("ledger").key_id != signer.key_id
+    assert shared.signing_key("ledger").key_id != signer.key_id
     assert signer.key_id.startswith("sha256:")
 
 
-def test_only_the_owner_may_read(folder: Path, provider: FileKeyProvider) -> None:
-    provider.signing_key("release")
+def test_only_the_owner_may_read(tmp_path: Path) -> None:
+    folder = tmp_path / "var" / "keys"
+    FileKeyProvider(folder, PASSPHRASE).signing_key("release")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = list(folder.iterdir())
     assert {path.name for path in files} == {"master.key", "signing-release.key"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_wrong_passphrase_is_refused_and_changes_nothing(folder: Path, provider: FileKeyProvider) -> None:
+def test_wrong_passphrase_is_refused_and_changes_nothing(folder: Path) -> None:
     before = (folder / "master.key").read_bytes()
     with pytest.raises(CryptoError, match="passphrase"):
         FileKeyProvider(folder, PASSPHRASE + ".")
     assert (folder / "master.key").read_bytes() == before
 
 
-def test_empty_passphrase_is_refused(folder: Path) -> None:
+def test_empty_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CryptoError, match="empty"):
-        FileKeyProvider(folder, "")
-    assert not folder.exists()
+        FileKeyProvider(tmp_path / "keys", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o710, 0o704], ids=oct)
-def test_open_folder_is_refused(folder: Path, provider: FileKeyProvider, mode: int) -> None:
+def test_open_folder_is_refused(folder: Path, mode: int) -> None:
     folder.chmod(mode)
     with pytest.raises(CryptoError, match="chmod 700"):
         FileKeyProvider(folder, PASSPHRASE)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604], ids=oct)
-def test_open_file_is_refused(folder: Path, provider: FileKeyProvider, mode: int) -> None:
+def test_open_file_is_refused(folder: Path, mode: int) -> None:
     (folder / "master.key").chmod(mode)
     with pytest.raises(CryptoError, match="chmod 600"):
         FileKeyProvider(folder, PASSPHRASE)
@@ -108,28 +122,29 @@ def test_a_signing_key_cannot_take_anothers_place(folder: Path, provider: FileKe
         provider.signing_key("ledger")
 
 
-def test_any_changed_byte_of_a_wrapped_key_is_found(provider: FileKeyProvider) -> None:
-    wrapped = provider.create_data_key()
+def test_any_changed_byte_of_a_wrapped_key_is_found(shared: FileKeyProvider) -> None:
+    wrapped = shared.create_data_key()
     for index in range(len(wrapped)):
         changed = wrapped[:index] + bytes([wrapped[index] ^ 1]) + wrapped[index + 1 :]
         with pytest.raises(CryptoError, match="wrapped data key"):
-            provider.unwrap(changed)
+            shared.unwrap(changed)
     for length in (0, 3, 16, len(wrapped) - 1):
         with pytest.raises(CryptoError):
-            provider.unwrap(wrapped[:length])
+            shared.unwrap(wrapped[:length])
 
 
-def test_another_master_key_unwraps_nothing(tmp_path: Path, provider: FileKeyProvider) -> None:
+def test_another_master_key_unwraps_nothing(tmp_path: Path, shared: FileKeyProvider) -> None:
     other = FileKeyProvider(tmp_path / "other", PASSPHRASE)
     with pytest.raises(CryptoError):
-        other.unwrap(provider.create_data_key())
+        other.unwrap(shared.create_data_key())
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "a b", "-a", "a-", "x" * 65, "a\n"], ids=repr)
-def test_names_that_are_no_names(folder: Path, provider: FileKeyProvider, name: str) -> None:
+def test_names_that_are_no_names(shared_folder: Path, shared: FileKeyProvider, name: str) -> None:
+    before = sorted(shared_folder.iterdir())
     with pytest.raises(CryptoError, match="name"):
-        provider.signing_key(name)
-    assert [path.name for path in folder.iterdir()] == ["master.key"]
+        shared.signing_key(name)
+    assert before == sorted(shared_folder.iterdir())
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -149,8 +164,8 @@ print(provider.encryption_key_id, provider.signing_key("release").key_id)
 """
 
 
-def test_processes_that_start_at_once_share_one_master_key(folder: Path) -> None:
-    command = [sys.executable, "-c", START, str(folder), PASSPHRASE]
+def test_processes_that_start_at_once_share_one_master_key(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START, str(tmp_path / "keys"), PASSPHRASE]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -166,4 +181,4 @@ def test_processes_that_start_at_once_share_one_master_key(folder: Path) -> None
     answers = {process.communicate(timeout=60)[0] for process in processes}
     assert len(answers) == 1
     assert answers.pop().startswith("sha256:")
-    assert {path.name for path in folder.iterdir()} == {"master.key", "signing-release.key"}
+    assert {path.name for path in (tmp_path / "keys").iterdir()} == {"master.key", "signing-release.key"}

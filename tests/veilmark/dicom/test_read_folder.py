@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import tarfile
 import zipfile
 import zlib
@@ -187,6 +188,21 @@ def test_a_deflated_bomb_is_refused(folder: Path, write_file: WriteFile) -> None
 def child() -> Iterator[Child]:
     with Child(bit_depth=8, size=None, limits=ReadLimits(pixel_bytes=2**24)) as process:
         yield process
+
+
+def test_the_child_is_limited_and_knows_no_secret(
+    folder: Path, write_file: WriteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEILMARK_PASSPHRASE", "a secret")
+    limits = ReadLimits(memory_bytes=900 * 2**20)
+    with Child(bit_depth=8, size=None, limits=limits) as child:
+        assert child.read(str(write_file("a.dcm"))).frames
+        pid = child._process.pid
+        assert b"a secret" not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert resource.prlimit(pid, resource.RLIMIT_AS) == (limits.memory_bytes, limits.memory_bytes)
+        assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
+        assert resource.prlimit(pid, resource.RLIMIT_CPU)[0] < limits.seconds + 30
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
