@@ -33,6 +33,9 @@ class Slots(Protocol):
     def require_alive(self) -> None:
         """Raises StateError where the locks may have been lost."""
 
+    def close(self) -> None:
+        """Let every name go."""
+
 
 class FileSlots:
     def __init__(self, folder: Path) -> None:
@@ -56,6 +59,10 @@ class FileSlots:
     def require_alive(self) -> None:
         """A file's lock lives as long as this process."""
 
+    def close(self) -> None:
+        for slot in list(self._held):
+            self.release(slot)
+
 
 class PostgresSlots:
     def __init__(self) -> None:
@@ -74,6 +81,9 @@ class PostgresSlots:
         except psycopg.OperationalError as error:
             remedy = "the worker ends so that another can take its jobs over; start it again"
             raise StateError("lost the database session that holds its name", where="worker", remedy=remedy) from error
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def slots() -> Slots:

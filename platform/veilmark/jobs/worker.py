@@ -40,6 +40,7 @@ class Worker:
             if self._until_idle and not _open_jobs().exists():
                 break
             self._stopping.wait(SWEEP_SECONDS)
+        # The name is not let go here: a task that outlasts the patience runs on until the process ends.
         engine.stop(patience_seconds=PATIENCE_SECONDS if _open_jobs().exists() else 0)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,5 @@
 import os
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -10,7 +9,7 @@ from veilmark.jobs.worker import Worker
 
 class Command(BaseCommand):
     help = "Run jobs until stopped (SIGTERM), or with --until-idle until none is left."
-    requires_system_checks: Sequence[str] = ()  # they load every page of the site, which a worker never shows
+    requires_system_checks: tuple[str, ...] = ()  # they load every page of the site, which a worker never shows
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--until-idle", action="store_true")
