@@ -16,6 +16,17 @@ API_APPS = (
     "jobs",
     "ledger",
 )
+PAGE_APPS = {
+    "cohorts/": "cohorts",
+    "training-runs/": "training_runs",
+    "synthetic-sets/": "synthetic_sets",
+    "audit-runs/": "audit_runs",
+    "reader-studies/": "reader_studies",
+    "decisions/": "decisions",
+    "releases/": "releases",
+    "access/": "access",
+    "": "dashboards",
+}
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
@@ -24,4 +35,5 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/", include("veilmark.accounts.api_urls")),
     path("api/v1/", include([path("", include(f"veilmark.{app}.api_urls")) for app in API_APPS])),
+    *(path(prefix, include(f"veilmark.{app}.urls")) for prefix, app in PAGE_APPS.items()),
 ]

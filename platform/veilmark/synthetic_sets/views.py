@@ -12,9 +12,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from veilmark.accounts.models import Role
 from veilmark.accounts.pages import FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed
-from veilmark.core.errors import StateError
+from veilmark.core.errors import NotAllowedError, StateError
 from veilmark.core.pages import find, page_of, refusals_on
 from veilmark.synthetic_sets.final_files import contact_sheet
 from veilmark.synthetic_sets.forms import SampleForm
@@ -70,8 +71,10 @@ def set_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
 @page("synthetic_set:view")
 def set_preview(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    """The contact sheet: synthetic images alone."""
+    """The contact sheet: synthetic images alone. Readers who saw it could tell them from real ones ever after."""
     synthetic_set = _visible(request, pk)
+    if request.user.role == Role.CLINICIAN:
+        raise NotAllowedError("is kept from readers", where="contact sheet", remedy="read the study, blinded")
     if not synthetic_set.is_done:
         raise StateError(f"is {synthetic_set.state}", where=str(synthetic_set), remedy="wait until it is done")
     return HttpResponse(contact_sheet(synthetic_set), content_type="image/png")

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from veilmark.access import views
+
+app_name = "access"
+urlpatterns = [
+    path("", views.catalogue, name="catalogue"),
+    path("agreement/", views.agreement_page, name="agreement"),
+    path("requests/", views.request_list, name="requests"),
+    path("requests/new/<uuid:release_pk>/", views.request_form, name="request"),
+    path("requests/<uuid:pk>/", views.request_detail, name="request_detail"),
+    path("requests/<uuid:pk>/decide/", views.request_decision, name="decide"),
+    path("grants/<uuid:pk>/", views.grant_detail, name="grant"),
+    path("grants/<uuid:pk>/revoke/", views.grant_revocation, name="revoke"),
+]
