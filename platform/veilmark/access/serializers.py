@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from veilmark.access.models import AccessRequest, Grant
+from veilmark.access.selectors import is_open
 
 
 class AgreementSerializer(serializers.Serializer[None]):
@@ -29,7 +30,7 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
     researcher = serializers.CharField(source="request.researcher.username")
     purpose = serializers.CharField(source="request.purpose")
     bundle_digest = serializers.CharField(source="request.release.bundle_digest")
-    is_open = serializers.BooleanField(help_text="neither revoked nor past its end")
+    is_open = serializers.SerializerMethodField(help_text="neither revoked nor past its end")
     download = serializers.HyperlinkedIdentityField(view_name="api_grants-download")
 
     class Meta:
@@ -46,6 +47,9 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
             "expires_at",
             "revoked_at",
         ]
+
+    def get_is_open(self, grant: Grant) -> bool:
+        return is_open(grant)
 
 
 class AccessRequestSerializer(serializers.ModelSerializer[AccessRequest]):
