@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
+from typer.exceptions import TyperException
 
 from generators.base import ConfigError, GeneratorError, Progress, no_progress
 from generators.conditions import even_counts
 from generators.config import describe_config
+from generators.data import ImageSet
 from generators.files import replacing
 from generators.phantoms import write_phantom_cohort
 from generators.planning import recommend
@@ -37,10 +40,17 @@ Accountant = Annotated[str, typer.Option(help="rdp or prv.")]
 def main() -> None:
     """Run the command line; a refusal is one line on standard error and exit code 2."""
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False))
     except GeneratorError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+    except TyperException as error:
+        sys.stderr.write(f"error: {_usage(error)}; see --help\n")
+    sys.exit(2)
+
+
+def _usage(error: TyperException) -> str:
+    """What was wrong with the arguments, on one line."""
+    return " ".join(str(getattr(error, "format_message", lambda: error)()).split())
 
 
 @app.command("list")
@@ -141,7 +151,7 @@ def sample(
     with _progress_bar(shown=not as_json) as progress:
         drawn = sample_generator(folder, wanted, seed=seed, progress=progress)
     with replacing(out) as stream:
-        drawn.write(stream)
+        write_synthetic(drawn, stream)
     found = {"out": str(out), "n_images": len(drawn), "seed": seed, "digest": drawn.digest}
     _print(found, [f"{len(drawn)} synthetic images in {out}"], as_json=as_json)
 
@@ -160,6 +170,12 @@ def phantoms(
     cohort = write_phantom_cohort(out, n_subjects=subjects, size=size, bit_depth=bit_depth, seed=seed)
     found = {"out": str(out), "n_subjects": subjects, "n_images": len(cohort.images), "seed": seed}
     _print(found, [f"{len(cohort.images)} images of {subjects} phantoms in {out}"], as_json=as_json)
+
+
+def write_synthetic(drawn: ImageSet, stream: IO[bytes]) -> None:
+    """The contract's synthetic `.npz`: `images`, `labels` and the group columns."""
+    columns = {"labels" if name == "label" else name: column for name, column in drawn.columns()}
+    np.savez_compressed(stream, allow_pickle=False, images=drawn.images, **columns)
 
 
 def _pair(text: str) -> tuple[str, str]:
