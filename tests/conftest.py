@@ -8,10 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
+# The machines that run the tests are shared: an example that takes long there says nothing about the code.
+hypothesis.settings.register_profile("veilmark", deadline=None)
+hypothesis.settings.load_profile("veilmark")
 PASSWORD = "a long enough passphrase"
 
 

@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from veilmark.settings.environment import make_folder
+
 
 def database(url: str, var: Path) -> dict[str, Any]:
     """Django's settings of the database: of `url`, or of the SQLite file in `var` where there is none."""
@@ -15,7 +17,7 @@ def database(url: str, var: Path) -> dict[str, Any]:
 
 
 def sqlite(path: Path) -> dict[str, Any]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,

@@ -43,6 +43,15 @@ def var_folder() -> Path:
     return Path(os.environ.get("VEILMARK_VAR", str(ROOT / "var"))).resolve()
 
 
+def make_folder(folder: Path) -> None:
+    """Raises ImproperlyConfigured where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        remedy = "give a folder that can be written"
+        raise ImproperlyConfigured(f"{folder}: cannot be made ({error.strerror}); {remedy}") from error
+
+
 def secret_file(path: Path) -> str:
     """The secret in `path`, generated at first start with mode 0600.
 
@@ -50,7 +59,7 @@ def secret_file(path: Path) -> str:
     fails for all but the first.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
         draft = Path(name)
         with os.fdopen(handle, "w") as stream:

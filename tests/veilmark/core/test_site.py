@@ -1,6 +1,7 @@
 """What the whole site gives before anybody has signed in."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def test_every_static_file_of_the_base_page_is_there(client):
     assert len(names) >= 2
     for name in names:
         assert finders.find(name), name
-        assert client.get(f"/static/{name}").status_code == 200
+        with closing(client.get(f"/static/{name}")) as answer:
+            assert (answer.status_code, len(answer.getvalue()) > 1000) == (200, True)
     assert Path(str(finders.find("core/vendor/htmx-LICENSE.txt"))).stat().st_size > 100
 
 
