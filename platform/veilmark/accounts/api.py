@@ -1,8 +1,10 @@
 """Tokens for scripts and the client: a password in, a token out."""
 
 from django.contrib.auth import authenticate
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
+from knox.auth import TokenAuthentication
 from rest_framework import serializers, status
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -44,6 +46,20 @@ class TokenView(APIView):
             raise NotAllowedError("the name or the password was not accepted", remedy="check both, or wait 15 minutes")
         user_logged_in.send(User, request=request._request, user=user)  # noqa: SLF001 - as above
         return Response({"token": api_token_create(user=user)}, status=status.HTTP_201_CREATED)
+
+
+class CurrentTokenView(APIView):
+    authentication_classes = [TokenAuthentication]
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(responses={204: None})
+    @transaction.atomic
+    def delete(self, request: Request) -> Response:
+        """End the token that this call is made with."""
+        user = signed_in(request)
+        request.auth.delete()
+        user_logged_out.send(User, request=request._request, user=user)  # noqa: SLF001 - as above
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class MeView(APIView):

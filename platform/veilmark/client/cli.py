@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from veilmark.client.commands import app as commands
 from veilmark.client.errors import ClientError
 from veilmark.client.verify import verify
 from veilmark.provenance.command_line import run
 from veilmark.provenance.errors import ProvenanceError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(commands)
 app.command()(verify)
 
 
