@@ -47,4 +47,4 @@ def normal_sex(word: str) -> str:
     try:
         return _SEX_WORDS[word.strip().lower()]
     except KeyError:
-        raise DataError(f"{word!r} is no known sex", where="sex", remedy="write F, M or leave it empty") from None
+        raise DataError(f"{str(word)!r} is no known sex", where="sex", remedy="write F, M or leave it empty") from None

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generators.conditions import Vocabulary
+from generators.latent_release import (
+    Design,
+    PrivateLatents,
+    Shares,
+    exact_design,
+    exact_moments,
+    exact_sums,
+    fit_covariance,
+    planned_events,
+    release,
+)
+from generators.privacy import PrivacySpend, StepRecord
+
+VOCABULARY = Vocabulary(labels=("a", "b", "c"), sexes=("F", "M"), age_groups=("0-17", "18-39", "40-64", "65+"))
+DESIGN = Design(vocabulary=VOCABULARY, group_weight=0.4)
+RADIUS, RESIDUAL_RADIUS, SIZE = 2.0, 1.5, 5
+SHARES = Shares(counts=0.1, sums=0.5, moments=0.4)
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.steps: list[StepRecord] = []
+
+    def reserve(self, planned: PrivacySpend) -> None: ...
+
+    def step(self, record: StepRecord) -> None:
+        self.steps.append(record)
+
+    def settle(self, spent: PrivacySpend) -> None: ...
+
+
+def person(rng: np.random.Generator, n_images: int) -> PrivateLatents:
+    """One subject whose images lie far outside the radius and bear any labels and groups."""
+    numbers = np.stack([rng.integers(0, 3, n_images), rng.integers(-1, 2, n_images), rng.integers(-1, 4, n_images)], 1)
+    latents = rng.normal(size=(n_images, SIZE)) * rng.choice([0.1, 100.0])
+    return PrivateLatents(latents=latents, rows=DESIGN.rows(numbers), subjects=np.repeat("p", n_images))
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), n_images=st.integers(1, 20))
+def test_one_person_moves_each_statistic_by_at_most_its_sensitivity(seed: int, n_images: int) -> None:
+    rng = np.random.default_rng(seed)
+    data, effects = person(rng, n_images), rng.normal(size=(DESIGN.size, SIZE)) * 3
+    tolerance = 1 + 1e-9
+    assert np.linalg.norm(exact_design(data)) <= DESIGN.norm**2 * tolerance
+    assert np.linalg.norm(exact_sums(data, RADIUS)) <= DESIGN.norm * RADIUS * tolerance
+    moments = exact_moments(data, effects, radius=RADIUS, residual_radius=RESIDUAL_RADIUS)
+    assert np.linalg.norm(moments) <= RESIDUAL_RADIUS**2 * tolerance
+
+
+def test_copies_of_a_persons_images_change_nothing() -> None:
+    data = person(np.random.default_rng(1), 3)
+    twice = PrivateLatents(
+        latents=np.tile(data.latents, (2, 1)), rows=np.tile(data.rows, (2, 1)), subjects=np.tile(data.subjects, 2)
+    )
+    assert np.allclose(exact_sums(data, RADIUS), exact_sums(twice, RADIUS))
+    assert np.allclose(exact_design(data), exact_design(twice))
+
+
+def test_shares_of_two_labels_sum_to_one_person() -> None:
+    rows = DESIGN.rows(np.array([[0, -1, -1], [1, -1, -1]]))
+    data = PrivateLatents(latents=np.ones((2, SIZE)), rows=rows, subjects=np.array(["p", "p"]))
+    assert np.diag(exact_design(data))[:3].tolist() == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("noise_multiplier", [0.6, 3.0])
+def test_the_two_releases_cost_one_mechanism(noise_multiplier: float) -> None:
+    events = planned_events(noise_multiplier, SHARES)
+    assert sum(event.noise_multiplier**-2 for event in events) == pytest.approx(noise_multiplier**-2)
+
+
+def test_the_noise_of_each_part_is_its_sensitivity_times_the_multiplier() -> None:
+    empty = PrivateLatents(
+        latents=np.zeros((0, 120)), rows=np.zeros((0, DESIGN.size)), subjects=np.array([], dtype=np.str_)
+    )
+    noisy = release(
+        empty,
+        design=DESIGN,
+        radius=RADIUS,
+        residual_radius=RESIDUAL_RADIUS,
+        noise_multiplier=0.7,
+        shares=SHARES,
+        recorder=Recorder(),
+    )
+    assert noisy.sums.std() == pytest.approx(0.7 * DESIGN.norm * RADIUS / np.sqrt(0.5), rel=0.15)
+    assert np.diag(noisy.moments).std() == pytest.approx(0.7 * RESIDUAL_RADIUS**2 / np.sqrt(0.4), rel=0.45)
+    upper = noisy.moments[np.triu_indices(120, 1)]
+    assert upper.std() == pytest.approx(0.7 * RESIDUAL_RADIUS**2 / np.sqrt(0.4) / np.sqrt(2), rel=0.1)
+
+
+def test_each_record_precedes_its_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    recorded_at_draw = []
+    import generators.latent_release as module
+
+    real = module.secure_normal
+
+    def watched(shape: tuple[int, ...], std: float = 1.0) -> object:
+        recorded_at_draw.append(len(recorder.steps))
+        return real(shape, std)
+
+    real_symmetric = module.secure_symmetric_normal
+
+    def watched_symmetric(size: int, std: float) -> object:
+        recorded_at_draw.append(len(recorder.steps))
+        return real_symmetric(size, std)
+
+    monkeypatch.setattr(module, "secure_normal", watched)
+    monkeypatch.setattr(module, "secure_symmetric_normal", watched_symmetric)
+    release(
+        person(np.random.default_rng(0), 2),
+        design=DESIGN,
+        radius=RADIUS,
+        residual_radius=RESIDUAL_RADIUS,
+        noise_multiplier=1.0,
+        shares=SHARES,
+        recorder=recorder,
+    )
+    assert recorded_at_draw == [1, 1, 2]
+
+
+@pytest.mark.parametrize("shrink", [True, False])
+def test_a_noisy_covariance_is_made_positive_at_its_trace(shrink: bool) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(20, 20)) * 30
+    moments = 100 * np.diag(np.linspace(0.1, 2, 20)) + (noise + noise.T) / 2
+    covariance = fit_covariance(moments, n=100, noise=30, shrink=shrink)
+    assert np.linalg.eigvalsh(covariance).min() > 0
+    assert np.trace(covariance) == pytest.approx(np.trace(moments) / 100)
