@@ -87,7 +87,7 @@ def test_a_detected_but_small_advantage_passes_by_its_bound(good_facts: dict[str
     assert decided(good_facts | found).outcome is Outcome.PASS
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(removed=st.sets(st.sampled_from(NEEDED), min_size=1))
 def test_never_passes_without_a_needed_fact(good_facts: dict[str, object], removed: set[str]) -> None:
     left = {name: value for name, value in good_facts.items() if name not in removed}

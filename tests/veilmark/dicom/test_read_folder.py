@@ -220,12 +220,14 @@ def test_any_damage_is_survived(folder: Path, write_file: WriteFile, child: Chil
 
 def test_time_is_limited_and_the_others_are_read(folder: Path, write_file: WriteFile) -> None:
     write_file("a.dcm")
-    write_file("b.dcm", np.zeros((12_000, 12_000), np.uint8), WindowCenter=1, WindowWidth=4, VOILUTFunction="SIGMOID")
+    slow = np.zeros((120, 1000, 1000), np.uint8)
+    write_file("b.dcm", slow, NumberOfFrames=120, WindowCenter=1, WindowWidth=4, VOILUTFunction="SIGMOID")
     write_file("c.dcm")
-    limits = ReadLimits(seconds=1, memory_bytes=2**40, pixel_bytes=2**40)
+    limits = ReadLimits(seconds=1, pixel_bytes=2**30)
     reading = read(folder, limits=limits)
     assert [image.file for image in reading.images] == ["a.dcm", "c.dcm"]
     assert [refused.file for refused in reading.refused] == ["b.dcm"]
+    assert "seconds" in reading.refused[0].reason or "crashed" in reading.refused[0].reason
 
 
 @pytest.mark.parametrize(
