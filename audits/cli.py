@@ -119,7 +119,9 @@ def _print(report: AuditReport) -> None:
     table.add_column("reason")
     for m in report.measurements:
         table.add_row(m.name, m.status.value, _number(m.value), _interval(m), _number(m.baseline), m.reason)
-    Console(file=sys.stdout).print(table)
+    wide = Console(file=sys.stdout)
+    wide.width = max(wide.width, 150)
+    wide.print(table)
 
 
 def _number(value: float | None) -> str:

@@ -85,25 +85,28 @@ def p_values(margins: Doubles, real: Doubles, mirrored: Doubles) -> Doubles:
     return np.asarray(np.minimum(1, np.maximum(among_real, by_mirror)), dtype=np.float64)
 
 
-def flag_rates_by_chance(
-    correlation: Floats, subjects: Subjects, n_train: int, cut: float, *, n_draws: int, seed: int
-) -> Doubles:
-    """[n_draws]: flagged share when subjects are dealt anew to train and unseen: exact under "nothing leaked".
+def leak_p_value(
+    correlation: Floats, subjects: Subjects, members: NDArray[np.bool_], cut: float, *, n_draws: int, seed: int
+) -> float:
+    """P-value of "nothing leaked", exact: under it, which subjects were trained on is a mere deal of names.
 
-    correlation: [Q, n_images] with both arms' images, subjects: of each column, n_train: training subjects. Dealing
-    whole subjects keeps hubs (an ordinary face that everything resembles) from passing for a leak.
+    correlation: [Q, n_images] with training and unseen images, subjects and members: of each column. The statistic is
+    the share of queries with a margin above `cut` minus the share below `-cut`; it is set against `n_draws` new deals
+    of whole subjects, which keeps hubs (an ordinary chest that everything resembles) from passing for a leak.
     """
     rows = rows_by_subject(subjects)
     best = np.stack([correlation[:, columns].max(axis=1) for columns in rows], axis=1)
     order = np.argsort(-best, axis=1)[:, :DEPTH]
     ranked = np.take_along_axis(best, order, axis=1)
+
+    def statistic(dealt: NDArray[np.bool_]) -> float:
+        margins = margin(_first(ranked, dealt[order]), _first(ranked, ~dealt[order]))
+        return float((margins > cut).mean() - (margins < -cut).mean())
+
+    actual = np.array([members[columns[0]] for columns in rows])
     rng = np.random.default_rng(seed)
-    rates = np.empty(n_draws)
-    for draw in range(n_draws):
-        dealt = np.zeros(len(rows), dtype=bool)
-        dealt[rng.permutation(len(rows))[:n_train]] = True
-        rates[draw] = float((margin(_first(ranked, dealt[order]), _first(ranked, ~dealt[order])) > cut).mean())
-    return rates
+    observed = statistic(actual)
+    return (1 + sum(statistic(rng.permutation(actual)) >= observed for _ in range(n_draws))) / (n_draws + 1)
 
 
 def _first(ranked: Floats, where: NDArray[np.bool_]) -> Floats:

@@ -192,10 +192,25 @@ def _method(m: Measurement) -> str:
         "Baseline": figure(m.baseline, percent=percent) if m.baseline is not None else "",
         "Positive control": _control(m.positive_control, m),
         "Negative control": _control(m.negative_control, m),
+        "Details": _flat(m.details),
         "Note": m.reason,
     }
     listed = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items() if text)
     return f"<details><summary>{escape(title(m))}</summary><dl>{listed}</dl></details>"
+
+
+def _flat(details: Mapping[str, object]) -> str:
+    """The figures among the details, one level deep, as text."""
+    parts = []
+    for name, value in details.items():
+        if isinstance(value, Mapping):
+            inner = _flat(value)
+            parts += [f"{name} ({inner})"] if inner else []
+        elif isinstance(value, float):
+            parts.append(f"{name} {value:.3g}")
+        elif isinstance(value, str | int):
+            parts.append(f"{name} {value}")
+    return ", ".join(parts).replace("_", " ")
 
 
 def _control(value: float | None, m: Measurement) -> str:
@@ -207,7 +222,8 @@ def _control(value: float | None, m: Measurement) -> str:
 def _foot(report: AuditReport) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
     digests = "".join(f"<li>{name}: <code>{digest}</code></li>" for name, digest in report.inputs.items())
+    runs = "" if report.n_runs is None else f" Training runs on this cohort so far: {report.n_runs}."
     return (
-        f"<footer><p>{escape(report.claim)}</p><ul>{digests}</ul>"
+        f"<footer><p>{escape(report.claim)}{runs}</p><ul>{digests}</ul>"
         f"<p>Schema {report.schema}, seed {report.seed}; {escape(versions)}.</p></footer>"
     )

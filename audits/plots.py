@@ -58,7 +58,7 @@ def histogram(groups: Sequence[tuple[str, Sequence[float]]], cut: float, *, axis
     )
     x_cut = LEFT + (WIDTH - LEFT - RIGHT) * (cut - low) / (high - low)
     body += f'<path class="base" d="M{x_cut:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
-    ticks = [((t - low) / (high - low), f"{t:.1f}") for t in np.linspace(low, high, 5)]
+    ticks = [((t - low) / (high - low), f"{t + 0.0:.1f}") for t in np.round(np.linspace(low, high, 5), 1)]
     legend = _legend([name for name, _ in groups] + ["alarm threshold"])
     return _frame(f"Histogram of {axis}", axis, "share", ticks, [(1.0, f"{top:.0%}")], body) + legend
 

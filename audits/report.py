@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
+from pathlib import Path
 
 from audits.base import AuditInput, Measurement
 
@@ -31,7 +33,8 @@ class Audience(StrEnum):
 class AuditReport:
     """Everything one run measured.
 
-    inputs: `sha256:` digest of each arm; n: images and people of each arm. created_at: UTC, ISO 8601.
+    inputs: `sha256:` digest of each arm and of the generator's card; n: images and people of each arm.
+    n_runs: training runs on this cohort, where the caller knows (privacy.md 8 wants it printed). created_at: UTC.
     """
 
     measurements: Sequence[Measurement]
@@ -41,6 +44,7 @@ class AuditReport:
     seed: int
     versions: Mapping[str, str]
     created_at: str
+    n_runs: int | None = None
     schema: str = SCHEMA
     claim: str = CLAIM
 
@@ -55,7 +59,7 @@ class AuditReport:
         return cls(
             measurements=tuple(measurements),
             audits=tuple(audits),
-            inputs={name: arm.digest for name, arm in arms.items()},
+            inputs={name: arm.digest for name, arm in arms.items()} | _card_digest(data.generator),
             n={name: {"images": len(arm), "subjects": arm.n_subjects} for name, arm in arms.items()},
             seed=data.seed,
             versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
@@ -83,6 +87,12 @@ class AuditReport:
                 measurement["flags"] = private.pop("flags", [])
                 measurement["internal"] = private
         return body
+
+
+def _card_digest(folder: Path | None) -> dict[str, str]:
+    if folder is None:
+        return {}
+    return {"generator": f"sha256:{hashlib.sha256((folder / 'generator.json').read_bytes()).hexdigest()}"}
 
 
 def rounded(counts: Mapping[str, int]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import special
 
 Doubles = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -37,9 +37,9 @@ def excess_rate(
 
 def auc(positive: Doubles, negative: Doubles) -> float:
     """P(positive > negative), ties counted half: the area under the ROC curve."""
-    ranks = stats.rankdata(np.concatenate([positive, negative]))
-    n_positive, n_negative = len(positive), len(negative)
-    return float((ranks[:n_positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, side="left") + np.searchsorted(ordered, positive, side="right")
+    return float(below.sum() / (2 * len(positive) * len(negative)))
 
 
 def auc_interval(value: float, n_positive: int, n_negative: int, *, confidence: float = 0.95) -> Interval:
@@ -55,10 +55,16 @@ def auc_interval(value: float, n_positive: int, n_negative: int, *, confidence: 
         return (value - theta) ** 2 - z * z * theta * (1 - theta) * spread / pairs
 
     # At 0 and 1 the value is itself a root, and not the one wanted: stop just short of it.
-    edge = 1e-9
-    low = 0.0 if value <= edge else float(optimize.brentq(excess, 0.0, min(value, 1 - edge)))
-    high = 1.0 if value >= 1 - edge else float(optimize.brentq(excess, max(value, edge), 1.0))
-    return low, high
+    inside = min(max(value, 1e-9), 1 - 1e-9)
+    return _root(excess, outside=0.0, inside=inside), _root(excess, outside=1.0, inside=inside)
+
+
+def _root(excess: Callable[[float], float], *, outside: float, inside: float) -> float:
+    """Where `excess` changes sign between a point where it is positive and one where it is not, by bisection."""
+    for _ in range(60):
+        middle = (outside + inside) / 2
+        outside, inside = (middle, inside) if excess(middle) > 0 else (outside, middle)
+    return outside
 
 
 def resampled_subjects(subjects: NDArray[np.str_], *, n_draws: int, seed: int) -> Iterator[NDArray[np.intp]]:

@@ -83,14 +83,14 @@ WORDS: Mapping[str, Words] = {
     ),
     "train_on_synthetic.auc_difference": Words(
         title="What is lost against real training",
-        detected="Training on synthetic images loses between {high} and {low} of AUC.",
+        detected="Training on synthetic images costs AUC: the difference lies between {low} and {high}.",
         not_detected="No loss of AUC detected; the difference lies between {low} and {high}.",
     ),
 }
 _GAP = Words(
     title="Gap by {grouping}",
-    detected="One group is served worse: the gap in AUC is {value}, real training gives {baseline}.",
-    not_detected="No gap detected: {value} in AUC, at most {high}; real training gives {baseline}.",
+    detected="One group is served worse: the gap in AUC is {value}; real training differs by {baseline} there.",
+    not_detected="No gap detected: {value} in AUC, at most {high}; real training differs by {baseline} there.",
 )
 _MIX = Words(
     title="Mix of labels by {grouping}",
@@ -132,7 +132,7 @@ def figure(value: float | None, *, percent: bool = False) -> str:
     if value is None:
         return "-"
     if percent:
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
     text = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
