@@ -41,6 +41,7 @@ from veilmark.provenance.watermark.mark_id import (
 from veilmark.provenance.watermark.pattern import BLOCK, PROFILES, Pattern, pattern_for, profile_for
 
 CORRELATION_ERROR = 2.0**-24
+_LEAST_LEFT = 0.7  # of a side; where a crop took more, too little of a tile is left to decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +129,12 @@ class _Search:
         return None
 
     def _patterns(self, stage: _Stage) -> Iterator[Pattern]:
-        first = PROFILES.index(profile_for(*self.image.shape))
-        last = first + 1 if stage.larger_tile_too else first
-        for profile in PROFILES[first : last + 1]:
-            yield pattern_for(profile, self.key)
+        own = PROFILES.index(profile_for(*self.image.shape))
+        yield pattern_for(PROFILES[own], self.key)
+        for larger in PROFILES[own + 1 : own + 2]:
+            was_cropped = min(self.image.shape) >= _LEAST_LEFT * larger.tile * BLOCK
+            if stage.larger_tile_too and was_cropped:
+                yield pattern_for(larger, self.key)
 
     def _correlate(self, known_ids: Sequence[MarkId]) -> MarkId | None:
         n_tried = len(known_ids) * sum(len(folded) for _, folded in self.evidence)

@@ -16,10 +16,11 @@ from veilmark.provenance.errors import MarkError
 from veilmark.provenance.watermark import plane
 from veilmark.provenance.watermark.detect import direct_ids
 from veilmark.provenance.watermark.mark_id import PUBLIC_DETECTION_KEY, MarkId, message_bits
-from veilmark.provenance.watermark.pattern import BLOCK, MIN_SIDE, Pattern, pattern_for, profile_for
+from veilmark.provenance.watermark.pattern import BLOCK, MIN_SIDE, STRENGTHS, Pattern, pattern_for, profile_for
 
 _N_ITERATIONS = 4
 _N_RANGE_FITS = 4
+_CLIPPING_ROOM = 1.05  # clipping makes the projection work harder, and a stronger mark clips more
 _CHUNK_PIXELS = 1 << 20  # keeps the working set of a batch in cache
 
 
@@ -90,21 +91,33 @@ def _embed(
         plane.to_blocks((channels[:, :rows, :columns, c].astype(np.float32) - low[:, None, None]) * scale[..., 0])
         for c in range(channels.shape[3])
     ]
-    moved = _project_on_lattice(stretched, plane.channel_weights(images), signs, pattern)
-    marked = channels.copy()
     lowest, highest = (f(channels, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+    steps = pattern.profile.step * _strengths(highest.ravel(), span)
+    moved = _project_on_lattice(stretched, plane.channel_weights(images), signs, pattern, steps)
+    marked = channels.copy()
     for c, blocks in enumerate(moved):
         stored = np.rint(plane.from_blocks(blocks)[..., None] / scale + low[:, None, None, None])
         marked[:, :rows, :columns, c : c + 1] = np.clip(stored, lowest, highest)
     return _with_extremes(channels, marked).reshape(images.shape)
 
 
+def _strengths(highest: NDArray[np.generic], span: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The greatest strength [N] whose step, in stored values, is not above that of an image that uses its depth."""
+    depth = 2 ** np.ceil(np.log2(highest.astype(np.float32) + 1)) - 1
+    allowed = np.searchsorted(STRENGTHS, depth / (_CLIPPING_ROOM * span), side="right") - 1
+    return np.array(STRENGTHS, np.float32)[np.maximum(allowed, 0)]
+
+
 def _project_on_lattice(
-    channels: list[NDArray[np.float32]], weights: NDArray[np.float32], signs: NDArray[np.float32], pattern: Pattern
+    channels: list[NDArray[np.float32]],
+    weights: NDArray[np.float32],
+    signs: NDArray[np.float32],
+    pattern: Pattern,
+    steps: NDArray[np.float32],
 ) -> list[NDArray[np.float32]]:
-    """The same change on every channel until luminance lies on the lattice and no pixel leaves the image's range."""
+    """The same change on every channel until luminance lies on the lattice of `steps` [N] within the image's range."""
     n, rows, columns, _ = channels[0].shape
-    tile, step = pattern.profile.tile, pattern.profile.step
+    tile, step = pattern.profile.tile, steps[:, None, None, None]
     tiled = np.tile(signs, (1, -(-rows // tile), -(-columns // tile), 1))[:, :rows, :columns]
     offset = (pattern.dither + (1 - tiled) / 4) * step
     lowest = np.min([c.reshape(n, -1).min(axis=1) for c in channels], axis=0)[:, None, None, None]

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from veilmark.provenance.watermark import plane
 from veilmark.provenance.watermark.geometry import Softening, rotated, sharpened
-from veilmark.provenance.watermark.pattern import BLOCK, Pattern
+from veilmark.provenance.watermark.pattern import BLOCK, STRENGTHS, Pattern
 
 _SOFTENINGS = (
     *(Softening(blur=blur) for blur in (0.6, 0.8, 1.0, 1.3)),
     *(Softening(shrink=shrink) for shrink in (0.75, 0.5)),
 )
-_NO_GAIN = np.ones(1, np.float32)
-_FILTER_GAINS = np.array((1.0, 0.97, 1.03), np.float32)
+_UNCHANGED = np.array([1 / strength for strength in STRENGTHS], np.float32)
+_FILTER_GAINS = np.outer(_UNCHANGED, (1.0, 0.97, 1.03)).ravel().astype(np.float32)
 _WIDE_GAINS = np.exp(np.arange(-400, 400) * 0.003).astype(np.float32)
-_OFFSET_GAINS = np.exp(np.arange(-16, 17) * 0.025).astype(np.float32)  # cropping moves the percentiles
+_OFFSET_GAINS = np.exp(np.arange(-20, 17) * 0.025).astype(np.float32)  # cropping moves the percentiles
 _MAX_DEGREES = 3.0
 _MAX_SHIFT_AT_EDGE = 0.4  # pixels that a hypothesis may be off at the image's edge
 _MAX_ROTATED_SIDE = 256  # the centre of a large image is enough, and keeps the search short
@@ -42,9 +42,12 @@ class Hypotheses:
 
 
 def aligned(images: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
-    """Nothing happened: one hypothesis an image [N, H, W] (or for a single image [H, W])."""
+    """Nothing happened: the best strength of each image [N, H, W] (or of a single image [H, W])."""
     planes = images if images.ndim == 3 else images[None]
-    return _scored(_soft_tiles(planes, pattern, _NO_GAIN), pattern)
+    tried = _scored(_soft_tiles(planes, pattern, _UNCHANGED), pattern)
+    score = tried.score.reshape(len(planes), -1)
+    best = np.arange(len(planes)) * score.shape[1] + score.argmax(axis=1)
+    return Hypotheses(folded=tried.folded[best], score=tried.score[best])
 
 
 def by_filter(image: NDArray[np.float32], pattern: Pattern) -> Hypotheses:

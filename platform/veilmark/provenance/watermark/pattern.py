@@ -26,6 +26,11 @@ _COEFFICIENTS = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1),
 _N_CODED = code.coded_length(MESSAGE_BITS)
 
 
+# An image that uses only part of its depth is stretched to 0..255 before marking, so a step changes its stored values
+# less than elsewhere. Such an image takes a longer step at the same distortion; the detector tries them all.
+STRENGTHS = (1.0, 1.15, 1.3)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """A tile's shape and strength. `tile` in blocks, `n_slots` a block, `step` of the quantiser in 0..255 units."""

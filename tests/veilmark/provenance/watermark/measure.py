@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import typer
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "platform"))
@@ -93,7 +94,7 @@ def measure(images: np.ndarray, size: int) -> None:
     per_second = len(images) / (time.perf_counter() - start)
     error = ((marked.images.astype(float) - images) ** 2).mean(axis=(1, 2))
     psnr = 10 * np.log10(255**2 / error)
-    print(
+    typer.echo(
         f"\n{size} px, {len(images)} images: marked {marked.is_marked.mean():.0%} at {per_second:.0f} images/s, "
         f"PSNR mean {psnr.mean():.1f} dB, lowest {psnr.min():.1f} dB"
     )
@@ -105,7 +106,7 @@ def measure(images: np.ndarray, size: int) -> None:
         found = [detect_mark(image, known_ids=ids).id for image in worn] if blind < 1 else ids
         assisted = np.mean([got == mark for got, mark in zip(found, ids, strict=True)])
         wrong = sum(got not in {mark, None} for got, mark in zip(found, ids, strict=True))
-        print(
+        typer.echo(
             f"| {name} | {blind:.0%} | {assisted:.0%} | {1000 * took:.0f} ms |" + (f" {wrong} WRONG" if wrong else "")
         )
 
