@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
 from types import FrameType
 
+from django.db import OperationalError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -14,6 +16,8 @@ from veilmark.jobs import engine
 from veilmark.jobs.execution import job_abandon
 from veilmark.jobs.models import Job
 from veilmark.jobs.slots import acquire_any, dead_slots, executor_id, slots
+
+logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.3
 TAKE_OVER_SECONDS = 3.0
@@ -36,9 +40,13 @@ class Worker:
             signal.signal(number, self._stop)
         engine.start(executor_id(self._slot), concurrency=self._concurrency)
         while not self._stopping.is_set():
-            self._sweep()
-            if self._until_idle and not _open_jobs().exists():
-                break
+            try:
+                self._sweep()
+                if self._until_idle and not _open_jobs().exists():
+                    break
+            except OperationalError as error:  # busy or restarting; what was not swept is swept next time
+                logger.warning("the database did not answer: %s", error)
+                connection.close()
             self._stopping.wait(SWEEP_SECONDS)
         # The name is not let go here: a task that outlasts the patience runs on until the process ends.
         engine.stop(patience_seconds=PATIENCE_SECONDS if _open_jobs().exists() else 0)

@@ -55,7 +55,8 @@ def event_append(
     event.signature = sign(event.digest)
     event.save(force_insert=True)
     head = Head(sequence=sequence, digest=event.digest)
-    transaction.on_commit(lambda: head_write(head))
+    # robust: the change is committed by then, so a head that cannot be written is logged, not raised
+    transaction.on_commit(lambda: head_write(head), robust=True)
     return event
 
 

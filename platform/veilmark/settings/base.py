@@ -156,7 +156,7 @@ SPECTACULAR_SETTINGS = {
         "RequestState": "veilmark.access.models.RequestState",
     },
 }
-REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "TOKEN_LIMIT_PER_USER": 10, "AUTO_REFRESH": False}
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "AUTO_REFRESH": False}
 
 JOBS_APPLICATION_VERSION = "veilmark-1"  # pinned: a worker resumes what another build of the same version began
 

@@ -220,3 +220,21 @@ def test_a_lost_engine_database_loses_no_job(site, tmp_path):
         path.unlink()
     assert site.worker("--until-idle").wait(timeout=120) == 0
     assert site.show()["jobs"][0]["state"] == "done"
+
+
+@pytest.mark.database
+@pytest.mark.skipif(not DATABASE_URL, reason="a file's lock cannot be lost")
+def test_a_worker_that_lost_its_name_ends_at_once_and_another_goes_on(site, tmp_path):
+    log = tmp_path / "log"
+    site.enqueue("probe:count", log=str(log), n=12, seconds=0.5)
+    worker = site.worker()
+    wait_for(log.exists)
+    with psycopg.connect(site.database_url, autocommit=True) as session:
+        session.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+    assert worker.wait(timeout=60) == 2
+    assert len(log.read_text().splitlines()) < 12
+    assert site.worker("--until-idle").wait(timeout=120) == 0
+    assert [int(line.split()[0]) for line in log.read_text().splitlines()] == list(range(12))

@@ -1,10 +1,14 @@
+import logging
 import os
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from veilmark.core.errors import ApplicationError
 from veilmark.jobs.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -16,8 +20,17 @@ class Command(BaseCommand):
         parser.add_argument("--concurrency", type=int, default=1, help="jobs at the same time in this process")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        Worker(until_idle=options["until_idle"], concurrency=options["concurrency"]).run()
+        code = 0
+        try:
+            Worker(until_idle=options["until_idle"], concurrency=options["concurrency"]).run()
+        except ApplicationError as error:
+            self.stderr.write(f"error: {error}")
+            code = 2
+        except Exception:
+            logger.exception("the worker ends by a defect")
+            code = 1
         sys.stdout.flush()
-        # A task that outlasts the patience goes on in its thread, and would hold the process. Its job is safe: the
-        # next worker takes it over once this process, and with it the lock on its name, is gone.
-        os._exit(0)
+        sys.stderr.flush()
+        # At once: a task still running in its thread would hold the process, and, where the lock on the worker's name
+        # is lost, might run twice. Its job is safe: the next worker takes it over once this process is gone.
+        os._exit(code)
