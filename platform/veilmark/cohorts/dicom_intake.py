@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 from veilmark.cohorts.mapping import CohortMapping
 from veilmark.cohorts.source import IntakeError, Progress, SourceCohort, stack_images
 from veilmark.dicom.base import DicomImage
+from veilmark.dicom.codes import RandomCodes
 from veilmark.dicom.folder import of_one_shape, read_folder
 
 # The words a mapping may use for columns of a DICOM cohort: what de-identified reading keeps of a header.
@@ -21,8 +21,7 @@ def read_dicom_source(folder: Path, mapping: CohortMapping, progress: Progress) 
         raise IntakeError(
             f"no {unknown[0]!r} in DICOM headers", where="mapping", remedy=f"use {', '.join(HEADER_COLUMNS)}"
         )
-    codes = _RandomCodes()
-    reading = of_one_shape(read_folder(folder, codes=codes, progress=progress))
+    reading = of_one_shape(read_folder(folder, codes=RandomCodes(), progress=progress))
     if not reading.images:
         reasons = sorted({refused.reason for refused in reading.refused})
         raise IntakeError(
@@ -42,13 +41,3 @@ def read_dicom_source(folder: Path, mapping: CohortMapping, progress: Progress) 
 def _column(images: tuple[DicomImage, ...], name: str) -> tuple[str, ...]:
     values = (getattr(image, name) for image in images)
     return tuple("" if value is None else str(value) for value in values)
-
-
-class _RandomCodes:
-    """A random code for each identifier, forgotten after the reading: nothing derives from the header's own value."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
-
-    def __call__(self, kind: str, identifier: str) -> str:
-        return self._known.setdefault((kind, identifier), f"{kind}-{secrets.token_hex(8)}")

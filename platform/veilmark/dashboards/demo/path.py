@@ -134,12 +134,13 @@ def is_ready(release: Release) -> bool:
 def download(people: People, release: Release, address: str) -> Path:
     """The researcher, over the API alone: signs in, accepts the agreement, asks, downloads. An officer decides."""
     researcher = people["demo-researcher"]
-    with VeilmarkClient.sign_in(address, username=researcher.user.username, password=researcher.password) as client:
-        client.accept_agreement()
+    with VeilmarkClient(address) as client:
+        client.sign_in(researcher.user.username, researcher.password)
+        client.accept(client.agreement())
         purpose = release.synthetic_set.training_run.cohort.purposes[0]
-        asked = client.create_request(release=release.name, purpose=purpose, project="the demo's researcher")
+        asked = client.request(release.name, purpose=purpose, project="to show the whole path")
         request_decide(
-            request=AccessRequest.objects.get(pk=asked["id"]),
+            request=AccessRequest.objects.get(pk=asked.id),
             approve=True,
             reason="within the permitted purposes",
             acting_user=people[OFFICERS[0]].user,
@@ -147,4 +148,4 @@ def download(people: People, release: Release, address: str) -> Path:
         with bar("downloading") as move:
             folder = Path(settings.VEILMARK_VAR) / "downloads"
             folder.mkdir(parents=True, exist_ok=True)
-            return client.download(release.name, folder, progress=move)
+            return client.download(release.name, folder, progress=move).path
