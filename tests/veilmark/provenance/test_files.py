@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -77,12 +77,14 @@ def test_re_encoding_a_png_keeps_the_content_digest() -> None:
     assert content_digest(final.pixels, final.metadata) == content_digest(PIXELS["grey 8"], ROW)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_crash_the_reader(data: bytes) -> None:
     with pytest.raises(FileError):
         read_final(data, where="x")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_or_read_and_never_crash(data: st.DataObject) -> None:
     whole = bytearray(png_bytes(PIXELS["grey 8"], ROW, where="x"))

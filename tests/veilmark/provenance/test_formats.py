@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veilmark.provenance.envelope import Statement, pae, sign_statement, verify_envelope
@@ -111,6 +111,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), json_values, max_size=5))
 def test_canonical_json_reads_back_and_ignores_order(value: dict[str, object]) -> None:
     data = canonical_json(value)

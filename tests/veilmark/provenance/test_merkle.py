@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veilmark.provenance.merkle import MerkleTree, verify_inclusion
@@ -21,6 +21,7 @@ def recursive_root(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + recursive_root(leaves[:split]) + recursive_root(leaves[split:])).digest()
 
 
+@settings(deadline=None)
 @given(leaf_lists)
 def test_root_is_that_of_the_rfc(leaves: list[bytes]) -> None:
     assert MerkleTree(leaves).root == recursive_root(leaves)
@@ -30,6 +31,7 @@ def test_the_empty_tree() -> None:
     assert MerkleTree([]).root == hashlib.sha256().digest()
 
 
+@settings(deadline=None)
 @given(leaf_lists, st.data())
 def test_a_proof_holds_for_its_leaf_and_place_alone(leaves: list[bytes], data: st.DataObject) -> None:
     tree = MerkleTree(leaves)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veilmark.provenance.watermark.code import coded_length, decode, encode
@@ -15,6 +15,7 @@ def soft(coded: np.ndarray) -> np.ndarray:
     return (1 - 2 * coded.astype(np.float32)).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(bit_lists)
 def test_what_is_encoded_is_decoded(bits: list[int]) -> None:
     message = np.array([bits], np.uint8)
@@ -23,6 +24,7 @@ def test_what_is_encoded_is_decoded(bits: list[int]) -> None:
     assert (decode(soft(coded)) == message).all()
 
 
+@settings(deadline=None)
 @given(bit_lists, st.data())
 def test_eight_wrong_signs_anywhere_are_corrected(bits: list[int], data: st.DataObject) -> None:
     """The free distance is 18, so any 8 errors leave the true word the nearest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veilmark.provenance.errors import MarkError
@@ -11,6 +11,7 @@ from veilmark.provenance.watermark import MarkId
 from veilmark.provenance.watermark.mark_id import checked_id, message_bits
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_packing_is_reversible(number: int) -> None:
     mark = MarkId.from_int(number)
@@ -18,6 +19,7 @@ def test_packing_is_reversible(number: int) -> None:
     assert MarkId.from_hex(mark.hex) == mark
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 95))
 def test_one_wrong_bit_fails_the_check(number: int, position: int) -> None:
     bits = message_bits([MarkId.from_int(number)], b"key")[0]
