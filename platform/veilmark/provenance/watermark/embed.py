@@ -105,7 +105,8 @@ def _strengths(highest: NDArray[np.generic], span: NDArray[np.float32]) -> NDArr
     """The greatest strength [N] whose step, in stored values, is not above that of an image that uses its depth."""
     depth = 2 ** np.ceil(np.log2(highest.astype(np.float32) + 1)) - 1
     allowed = np.searchsorted(STRENGTHS, depth / (_CLIPPING_ROOM * span), side="right") - 1
-    return np.array(STRENGTHS, np.float32)[np.maximum(allowed, 0)]
+    strengths: NDArray[np.float32] = np.array(STRENGTHS, np.float32)[np.maximum(allowed, 0)]
+    return strengths
 
 
 def _project_on_lattice(
