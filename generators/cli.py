@@ -194,7 +194,8 @@ def _progress_bar(*, shown: bool) -> Iterator[Progress]:
     if not shown:
         yield no_progress
         return
-    with ProgressBar(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
 
         def progress(done: int, total: int, message: str = "") -> None:

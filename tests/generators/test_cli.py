@@ -46,7 +46,12 @@ def test_from_cohort_to_synthetic_images(cohort: Path, tmp_path: Path) -> None:
 
 
 def test_list_and_plan_load_no_torch() -> None:
-    code = "import sys, generators.cli as c; sys.argv[1:] = ['list', '--json']\ntry: c.main()\nfinally: print('torch' in sys.modules)"
+    code = (
+        "import sys, generators.cli as c\n"
+        "sys.argv[1:] = ['list', '--json']\n"
+        "try: c.main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     listed, torch_loaded = done.stdout.splitlines()
     assert [row["name"] for row in json.loads(listed)["generators"]] == ["latent-statistics", "vae"]

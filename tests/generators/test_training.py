@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from generators.base import no_progress
 from generators.privacy import PrivacyBudget
 from generators.steps_log import StepsLog, read_log
 from generators.training import (
@@ -18,7 +19,7 @@ from generators.training import (
     train_privately,
 )
 
-BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=100)
+BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=100, accountant="rdp")
 
 
 class Tiny(nn.Module):
@@ -127,7 +128,7 @@ def test_steps_are_recorded_before_noise_and_never_beyond_the_plan(
             checkpoint_every=2,
             out=tmp_path,
             recorder=recorder,
-            progress=lambda done, total, message="": None,
+            progress=no_progress,
         )
 
     with pytest.raises(KeyboardInterrupt):
