@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.utils import timezone
 
 from veilmark.access import agreement
@@ -104,7 +106,9 @@ def test_under_asgi_the_bytes_leave_chunk_by_chunk(async_client, people, grant, 
     async def download():
         address = f"/api/v1/grants/{grant.pk}/download/"
         response = await async_client.get(address, headers={"Authorization": f"Token {token}"})
-        return [chunk async for chunk in response.streaming_content]
+        chunks = [chunk async for chunk in response.streaming_content]
+        await sync_to_async(connections.close_all)()  # of the thread that the view ran in
+        return chunks
 
     chunks = asyncio.run(download())
     assert len(chunks) > 1
