@@ -1,11 +1,16 @@
-"""A release on its way: the stages before it as rows with a good set's figures, every step after it by services."""
+"""Two releases on their way, for tests of pages, API and services.
+
+`drafted` .. `grant`: the stages before the release are rows with a good set's figures, every step after it is a
+service's; fast, and enough where no file of the set is read. `walked`: the whole path, for real, from phantoms.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,30 +142,37 @@ def in_review(people: Any, drafted: Any) -> Any:
 
 
 @pytest.fixture
-def released(people: Any, in_review: Any) -> Any:
-    """Voted for, signed by two officers, published with a bundle of a megabyte that no zip can make smaller."""
-    from veilmark.jobs.models import Job
-    from veilmark.releases.moves import release_move
-    from veilmark.releases.publication import file_digest
+def approved(people: Any, in_review: Any) -> Any:
+    """Voted for and signed by two officers; the job that publishes it waits."""
     from veilmark.releases.review import release_endorse, release_vote
-    from veilmark.releases.selectors import bundle_zip
-    from veilmark.releases.states import ReleaseState
 
     officers = (people.officer, people.second_officer)
     for officer in officers:
         release_vote(release=in_review, vote="approve", reason="evidence is complete", acting_user=officer)
+    signed = {"digest": in_review.synthetic_set.content_root, "password": people.password}
     for officer in officers:
-        signed = {"digest": CONTENT_ROOT, "meaning": "reviewed and approved", "password": people.password}
-        release_endorse(release=in_review, acting_user=officer, **signed)
-    path = bundle_zip(in_review)
+        release_endorse(release=in_review, meaning="reviewed and approved", acting_user=officer, **signed)
+    return in_review
+
+
+@pytest.fixture
+def released(approved: Any) -> Any:
+    """Released with a zip of a megabyte that stands for a bundle: `test_whole_path.py` publishes a real one."""
+    from veilmark.jobs.models import Job
+    from veilmark.releases.moves import release_move
+    from veilmark.releases.publication import file_digest
+    from veilmark.releases.selectors import bundle_zip
+    from veilmark.releases.states import ReleaseState
+
+    path = bundle_zip(approved)
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.bin", np.random.default_rng(0).bytes(2**20))
-    in_review.bundle_digest = file_digest(in_review)
-    in_review.save()
-    release_move(in_review, ReleaseState.RELEASED, acting_user=None)
+    approved.bundle_digest = file_digest(approved)
+    approved.save()
+    release_move(approved, ReleaseState.RELEASED, acting_user=None)
     Job.objects.all().delete()  # the job that would publish it has nothing left to do
-    return in_review
+    return approved
 
 
 @pytest.fixture
@@ -197,3 +209,160 @@ def api(client: Any) -> Callable[..., Any]:
         return getattr(client, method)(f"/api/v1/{address}", headers=headers, **content)
 
     return call
+
+
+@pytest.fixture
+def visit(client: Any) -> Callable[..., Any]:
+    """`visit(person, address)`: the page as that person gets it; with `sent`, the form posted there."""
+
+    def open_page(person: Any, address: str, sent: dict[str, Any] | None = None, **options: Any) -> Any:
+        client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+        return client.get(address, **options) if sent is None else client.post(address, sent, **options)
+
+    return open_page
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # great_expectations imports two modules of the standard library that are on their way out.
+    config.addinivalue_line("filterwarnings", "ignore:module 'sre_:DeprecationWarning")
+
+
+def no_progress(done: int, total: int, message: str = "") -> None:
+    """The progress callback of tests that do not look."""
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """images.npz, metadata.csv and mapping.toml of 300 phantom people at 64 pixels. To be read, never changed."""
+    from generators.phantoms import write_phantom_cohort
+
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantom_cohort(folder, n_subjects=300, size=64, seed=1)
+    return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walked:
+    """Every stage's row, and the people by username. Passwords are those of `people`."""
+
+    people: dict[str, Any]
+    cohort: Any
+    training_run: Any
+    synthetic_set: Any
+    audit_run: Any
+    release: Any
+
+
+def walk_models() -> list[Any]:
+    from django.apps import apps
+
+    labels = "accounts.User jobs.Job cohorts.Cohort cohorts.ContractResult training_runs.TrainingRun "
+    labels += "ledger.PrivacySpendRecord synthetic_sets.SyntheticSet audit_runs.AuditRun decisions.Decision "
+    labels += "releases.Release ledger.Event"
+    return [apps.get_model(label) for label in labels.split()]
+
+
+def walk_to_ready(folder: Path) -> None:
+    """A custodian's part of the path, through the services and the code that a worker runs."""
+    from veilmark.accounts.models import Role
+    from veilmark.accounts.services import person_create
+    from veilmark.cohorts.mapping import find_mapping
+    from veilmark.cohorts.services import CohortTerms, cohort_create
+    from veilmark.jobs.execution import job_execute
+    from veilmark.releases.services import ReleaseDraft, release_create, release_submit
+    from veilmark.synthetic_sets.services import synthetic_set_create
+    from veilmark.training_runs.services import TrainingPlan, training_run_start
+
+    def carried_out(row: Any) -> Any:
+        assert job_execute(row.job_id) == "done", row.job.error
+        row.refresh_from_db()
+        return row
+
+    password = "a long enough passphrase"
+    roles = {"officer": Role.COMPLIANCE_OFFICER, "second_officer": Role.COMPLIANCE_OFFICER}
+    roles |= {name: Role(name) for name in ("custodian", "clinician", "researcher", "operator")}
+    people = {name: person_create(username=name, password=password, role=role) for name, role in roles.items()}
+    custodian = people["custodian"]
+    terms = CohortTerms(name="walked", public_n_subjects=300)
+    cohort = cohort_create(
+        source=folder, mapping=find_mapping(folder), terms=terms, acting_user=custodian, progress=no_progress
+    )
+    run = carried_out(training_run_start(cohort=cohort, plan=TrainingPlan(), acting_user=custodian))
+    synthetic_set = carried_out(synthetic_set_create(training_run=run, n_images=120, acting_user=custodian))
+    draft = ReleaseDraft(name="walked", title="Phantom chests")
+    release = release_create(synthetic_set=synthetic_set, draft=draft, acting_user=custodian)
+    release_submit(release=release, acting_user=custodian)
+    assert carried_out(release).state == "ready", release.state_reason
+
+
+@pytest.fixture(scope="session")
+def walk(django_db_setup: None, django_db_blocker: Any, var: Path, phantom_folder: Path) -> str:
+    """The path walked once a session: its rows as JSON. Its files stay in `var`."""
+    from django.core.serializers import serialize
+    from django.db import transaction
+
+    with django_db_blocker.unblock(), transaction.atomic():
+        walk_to_ready(phantom_folder)
+        rows = serialize("json", [row for model in walk_models() for row in model.objects.order_by("pk")])
+        transaction.set_rollback(True)
+    return rows
+
+
+@pytest.fixture
+def walked(db: None, walk: str) -> Walked:
+    """The walked path in this test's database, up to a release that is READY."""
+    from django.core.serializers import deserialize
+
+    from veilmark.ledger.chain import Head, head_write
+    from veilmark.ledger.models import Event
+
+    for row in deserialize("json", walk):
+        row.save()
+    last = Event.objects.latest("sequence")
+    head_write(Head(sequence=last.sequence, digest=last.digest))
+    users, _, cohorts, _, runs, _, sets, audits, _, releases, _ = (model.objects for model in walk_models())
+    return Walked(
+        people={user.username: user for user in users.all()},
+        cohort=cohorts.get(),
+        training_run=runs.get(),
+        synthetic_set=sets.get(),
+        audit_run=audits.get(),
+        release=releases.get(),
+    )
+
+
+@pytest.fixture
+def site(people: Any, grant: Any, cohort: Any) -> dict[str, Any]:
+    """The ids of one row of every stage, all of them on the way of one release that the researcher was granted."""
+    from veilmark.access.services import request_create
+    from veilmark.cohorts.models import ContractResult
+    from veilmark.jobs.services import job_enqueue
+    from veilmark.reader_studies.models import ReaderItem, ReaderStudy
+
+    release = grant.request.release
+    synthetic_set = release.synthetic_set
+    audit_run = release.audit_run
+    described = {"unit": "share", "method": "a test", "source": "a paper"}
+    audit_run.report["measurements"] = [row | described for row in audit_run.report["measurements"]]
+    audit_run.save()
+    study = ReaderStudy.objects.create(synthetic_set=synthetic_set, opened_by=people.custodian)
+    ReaderItem.objects.create(study=study, position=0, is_synthetic=True, source_index=0)
+    waiting = request_create(release=release, purpose="teaching", project="a course", acting_user=people.researcher)
+    refused = ContractResult.objects.create(
+        upload_name="ward 7", custodian=people.custodian, passed=False, suite_digest="sha256:0"
+    )
+    job = job_enqueue(task="training_runs:train", arguments={}, acting_user=people.custodian)
+    return {
+        "cohort": cohort.pk,
+        "contract": cohort.contract.pk,
+        "refused": refused.pk,
+        "run": synthetic_set.training_run_id,
+        "set": synthetic_set.pk,
+        "audit": audit_run.pk,
+        "study": study.pk,
+        "decision": release.decision_id,
+        "release": release.pk,
+        "request": waiting.pk,
+        "grant": grant.pk,
+        "job": job.pk,
+    }

@@ -18,6 +18,8 @@ from rich.table import Table
 from veilmark.client.api import VeilmarkClient
 from veilmark.client.errors import ClientError
 from veilmark.client.settings import SignIn, delete_sign_in, load_sign_in, save_sign_in
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verify import verify_path
 
 app = typer.Typer()
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -112,13 +114,23 @@ def status(as_json: AsJson = False) -> None:
 def download(
     release: Annotated[str, typer.Argument(help="The release's name.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the zip.")],
+    trust_root: Annotated[
+        Path | None, typer.Option("--trust-root", help="Verify the zip at once: the publisher's trust-root.json.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a release's bundle as a zip, continuing what was cut, and check its digest."""
+    """Fetch a release's bundle as a zip, continuing what was cut, and check its digest.
+
+    With a trust root the exit code is that of veilmark verify."""
+    root = TrustRoot.read(trust_root) if trust_root else None  # before the bytes: a wrong path shows at once
     with _signed_in() as client, _progress_bar(release) as progress:
         done = client.download(release, out, progress=progress)
-    text = f"{done.path}: {done.digest}\nverify it: veilmark verify {done.path} --trust-root TRUST-ROOT.json"
-    _say({**asdict(done), "path": str(done.path)}, text, as_json)
+    answer, text = {**asdict(done), "path": str(done.path)}, f"{done.path}: {done.digest}"
+    if root is None:
+        return _say(answer, f"{text}\nverify it: veilmark verify {done.path} --trust-root FILE", as_json)
+    verified = verify_path(done.path, trust_root=root)
+    _say({**answer, "verification": verified.to_json()}, f"{text}\n{verified.verdict.word}", as_json)
+    raise typer.Exit(verified.exit_code)
 
 
 @contextmanager

@@ -116,9 +116,13 @@ def _append(http: httpx.Client, address: str, sink: BinaryIO, *, digest: str, pr
 
 def _total(response: httpx.Response, n_there: int) -> int:
     """The size of the whole file. Raises DownloadError where the answer is not what was asked for."""
+    where = str(response.url)
     if response.status_code == httpx.codes.OK:
-        return int(response.headers["Content-Length"])
+        length = response.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise DownloadError("the answer does not say how long it is", where=where, remedy="ask the operator")
+        return int(length)
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if found is None or int(found[1]) != n_there:
-        raise DownloadError("the answer is another range", where=str(response.url), remedy="download it again")
+        raise DownloadError("the answer is another range", where=where, remedy="download it again")
     return int(found[3])
