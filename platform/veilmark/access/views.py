@@ -22,7 +22,7 @@ from veilmark.access.services import (
 )
 from veilmark.accounts.pages import FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed
-from veilmark.core.pages import find, page_of, refusals_on
+from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.releases.selectors import releases_visible
 from veilmark.releases.states import ReleaseState
 
@@ -49,8 +49,8 @@ def request_form(request: SignedInRequest, release_pk: UUID) -> HttpResponse:
     if not has_accepted(request.user):
         messages.warning(request, "Accept the agreement first, then request access.")
         return redirect("access:agreement")
-    form = RequestForm(request.POST or None, purposes=permitted_purposes(release))
-    if request.method == "POST" and form.is_valid():
+    form = RequestForm(posted(request), purposes=permitted_purposes(release))
+    if form.is_valid():
         with refusals_on(form):
             made = request_create(release=release, acting_user=request.user, **form.cleaned_data)
             messages.success(request, "Your request is with the compliance officers.")
@@ -77,8 +77,8 @@ def request_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @page("request:decide", methods=FORM)
 def request_decision(request: SignedInRequest, pk: UUID) -> HttpResponse:
     access_request = find(requests_visible(request.user), pk, what="request")
-    form = DecideForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = DecideForm(posted(request))
+    if form.is_valid():
         with refusals_on(form):
             request_decide(request=access_request, acting_user=request.user, **form.cleaned_data)
             messages.success(request, "Your decision is recorded.")
@@ -111,8 +111,8 @@ def grant_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @page("request:decide", methods=FORM)
 def grant_revocation(request: SignedInRequest, pk: UUID) -> HttpResponse:
     grant = find(grants_visible(request.user), pk, what="grant")
-    form = RevokeForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = RevokeForm(posted(request))
+    if form.is_valid():
         with refusals_on(form):
             grant_revoke(grant=grant, acting_user=request.user, **form.cleaned_data)
             messages.success(request, "The grant has ended.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from audits.base import Measurement, Status
+from audits.page import CLEAR, FAMILIES, FINDING, LABELS
 from audits.report import Audience
 from audits.wording import figure, in_percent, sentence, title
 from veilmark.accounts.pages import CHANGE, SignedInRequest, page
@@ -52,36 +53,47 @@ def run_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
     context = {
         "run": run,
         "job": run.job,
-        "measurements": [_line(row) for row in run.report.get("measurements", [])],
+        "families": _families(run.report.get("measurements", [])),
         "claim": run.report.get("claim", ""),
     }
     return render(request, "audit_runs/detail.html", context)
 
 
-@csp_replace(REPORT_POLICY)
 @page("audit:view")
+@csp_replace(REPORT_POLICY)
 def run_report(request: SignedInRequest, pk: UUID) -> HttpResponse:
     """The internal form: it stays on site."""
     return HttpResponse(report_page(_visible(request, pk), Audience.INTERNAL))
 
 
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    """A measurement of a stored report as people read it."""
+def _families(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The measurements of a stored report as people read them, under the question that each family answers."""
+    found = [_measurement(row) for row in rows]
+    return [
+        {"name": name, "question": question, "lines": [_line(name, m) for m in found if m.name.startswith(prefixes)]}
+        for name, (question, prefixes) in FAMILIES.items()
+    ]
+
+
+def _measurement(row: Mapping[str, Any]) -> Measurement:
     known = {field.name for field in fields(Measurement)}
-    m = Measurement(**{name: row[name] for name in known & row.keys()} | {"status": Status(row["status"])})
+    return Measurement(**{name: row[name] for name in known & row.keys()} | {"status": Status(row["status"])})
+
+
+def _line(family: str, m: Measurement) -> dict[str, str]:
     percent = in_percent(m)
-    has_interval = m.ci_low is not None and m.ci_high is not None
+    ends = (m.ci_low, m.ci_high)
+    words = {Status.DETECTED: FINDING, Status.NOT_DETECTED: CLEAR}.get(m.status, {})
     return {
         "title": title(m),
         "sentence": sentence(m),
-        "status": m.status.value,
-        "status_text": m.status.value.replace("_", " "),
+        # A leak is worse than a shortfall: only privacy's findings are drawn as failures.
+        "tone": "warn" if m.status is Status.DETECTED and family != "Privacy" else m.status.value,
+        "found": words.get(family, LABELS[m.status]),
         "value": figure(m.value, percent=percent),
-        "interval": f"{figure(m.ci_low, percent=percent)} to {figure(m.ci_high, percent=percent)}"
-        if has_interval
-        else "-",
+        "interval": " to ".join(figure(end, percent=percent) for end in ends) if None not in ends else "-",
         "baseline": figure(m.baseline, percent=percent),
-        "n": ", ".join(f"{n} {arm.replace('_', ' ')}" for arm, n in m.n.items()),
+        "n": ", ".join(f"{n} {arm.replace('_', ' ')}" for arm, n in m.n.items()) or "-",
     }
 
 

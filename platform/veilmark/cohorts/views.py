@@ -19,7 +19,7 @@ from veilmark.cohorts.forms import EXAMPLE, CohortForm
 from veilmark.cohorts.models import Cohort
 from veilmark.cohorts.selectors import cohorts_visible, contract_results_visible
 from veilmark.cohorts.services import ContractError, cohort_create, scratch_folder
-from veilmark.core.pages import find, page_of, refusals_on
+from veilmark.core.pages import find, page_of, posted, refusals_on
 
 
 @page("cohort:view")
@@ -34,8 +34,8 @@ def cohort_list(request: SignedInRequest) -> HttpResponse:
 
 @page("cohort:create", methods=FORM)
 def cohort_upload(request: SignedInRequest) -> HttpResponse:
-    form = CohortForm(request.POST or None, request.FILES or None)
-    if request.method == "POST" and form.is_valid():
+    form = CohortForm(posted(request), request.FILES or None)
+    if form.is_valid():
         with refusals_on(form):
             try:
                 cohort = _take_in(request, form)

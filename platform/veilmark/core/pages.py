@@ -10,7 +10,7 @@ from uuid import UUID
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
 from veilmark.core.errors import NotFoundError, refusal_of
 
@@ -24,6 +24,11 @@ def find(rows: QuerySet[Row], pk: UUID, *, what: str) -> Row:
     if row is None:
         raise NotFoundError("there is none here", where=f"{what} {pk}", remedy="go back to the list and choose another")
     return row
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form was sent with; None where it was only opened. An empty form that is sent is still sent."""
+    return request.POST if request.method == "POST" else None
 
 
 @contextmanager

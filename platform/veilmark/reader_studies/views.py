@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from veilmark.accounts.models import Role
 from veilmark.accounts.pages import FORM, SignedInRequest, page
-from veilmark.core.pages import find, page_of, refusals_on
+from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.reader_studies.forms import ReadingForm, StudyForm
 from veilmark.reader_studies.models import ReaderItem, ReaderStudy
 from veilmark.reader_studies.selectors import next_item, studies_visible, study_result
@@ -21,14 +21,18 @@ from veilmark.synthetic_sets.selectors import synthetic_sets_visible
 
 @page()
 def study_list(request: SignedInRequest) -> HttpResponse:
-    return render(request, "reader_studies/list.html", {"page": page_of(studies_visible(request.user).order_by("-created_at"), request)})
+    return render(
+        request,
+        "reader_studies/list.html",
+        {"page": page_of(studies_visible(request.user).order_by("-created_at"), request)},
+    )
 
 
 @page("reading:create", methods=FORM)
 def study_open(request: SignedInRequest, set_pk: UUID) -> HttpResponse:
     synthetic_set = find(synthetic_sets_visible(request.user), set_pk, what="synthetic set")
-    form = StudyForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = StudyForm(posted(request))
+    if form.is_valid():
         with refusals_on(form):
             study = reader_study_open(synthetic_set=synthetic_set, acting_user=request.user, **form.cleaned_data)
             messages.success(request, "The study is open to every clinician.")
@@ -58,8 +62,8 @@ def study_read(request: SignedInRequest, pk: UUID) -> HttpResponse:
     item = next_item(study, request.user)
     if item is None:
         return render(request, "reader_studies/finished.html", {"study": study})
-    form = ReadingForm(request.POST or None, initial={"item": item.pk})
-    if request.method == "POST" and form.is_valid():
+    form = ReadingForm(posted(request), initial={"item": item.pk})
+    if form.is_valid():
         with refusals_on(form):
             judged = find(study.items.all(), form.cleaned_data.pop("item"), what="image")
             reading_record(item=judged, acting_user=request.user, **form.cleaned_data)

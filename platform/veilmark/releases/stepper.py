@@ -21,7 +21,7 @@ class Step:
 @cache
 def main_line() -> tuple[ReleaseState, ...]:
     """The shortest way from DRAFT to RELEASED through the table."""
-    ways = deque([(ReleaseState.DRAFT,)])
+    ways: deque[tuple[ReleaseState, ...]] = deque([(ReleaseState.DRAFT,)])
     seen = {ReleaseState.DRAFT}
     while ways:
         way = ways.popleft()

@@ -14,7 +14,7 @@ from veilmark.accounts.models import Role
 from veilmark.accounts.pages import FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed, require
 from veilmark.core.errors import NotFoundError
-from veilmark.core.pages import find, page_of, refusals_on
+from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.ledger.selectors import events_of
 from veilmark.releases.actions import Action, action_named, actions_for
 from veilmark.releases.forms import DraftForm, EndorseForm
@@ -35,8 +35,8 @@ def release_list(request: SignedInRequest) -> HttpResponse:
 @page("release:create", methods=FORM)
 def release_draft(request: SignedInRequest, set_pk: UUID) -> HttpResponse:
     synthetic_set = find(synthetic_sets_visible(request.user), set_pk, what="synthetic set")
-    form = DraftForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = DraftForm(posted(request))
+    if form.is_valid():
         with refusals_on(form):
             draft = ReleaseDraft(**form.cleaned_data)
             release = release_create(synthetic_set=synthetic_set, draft=draft, acting_user=request.user)
@@ -79,9 +79,8 @@ def release_act(request: SignedInRequest, pk: UUID, slug: str) -> HttpResponse:
     """One step of the table in `actions.py`: its form, or the doing of it."""
     release, action = _visible(request, pk), action_named(slug)
     require(request.user, action.permission)
-    form = action.form(request.POST or None, initial=_initial(action, release))
-    # An empty form has no errors and no data, so the method says whether it was sent.
-    if request.method == "POST" and (form.is_valid() or not form.fields):
+    form = action.form(posted(request), initial=_initial(action, release))
+    if form.is_valid():
         with refusals_on(form):
             action.service(release=release, acting_user=request.user, **form.cleaned_data)
             messages.success(request, f"{action.label}: done.")

@@ -16,7 +16,7 @@ from veilmark.accounts.models import Role
 from veilmark.accounts.pages import FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed
 from veilmark.core.errors import NotAllowedError, StateError
-from veilmark.core.pages import find, page_of, refusals_on
+from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.synthetic_sets.final_files import contact_sheet
 from veilmark.synthetic_sets.forms import SampleForm
 from veilmark.synthetic_sets.models import SyntheticSet
@@ -33,8 +33,8 @@ def set_list(request: SignedInRequest) -> HttpResponse:
 @page("synthetic_set:create", methods=FORM)
 def set_start(request: SignedInRequest, run_pk: UUID) -> HttpResponse:
     run = find(training_runs_visible(request.user), run_pk, what="training run")
-    form = SampleForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = SampleForm(posted(request))
+    if form.is_valid():
         with refusals_on(form):
             synthetic_set = synthetic_set_create(
                 training_run=run,

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from veilmark.accounts.pages import FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed
 from veilmark.cohorts.selectors import cohorts_visible
-from veilmark.core.pages import find, page_of, refusals_on
+from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.training_runs.forms import TrainingForm
 from veilmark.training_runs.recorder import cohort_spend
 from veilmark.training_runs.selectors import training_runs_visible
@@ -26,8 +26,8 @@ def run_list(request: SignedInRequest) -> HttpResponse:
 @page("generator:train", methods=FORM)
 def run_start(request: SignedInRequest, cohort_pk: UUID) -> HttpResponse:
     cohort = find(cohorts_visible(request.user), cohort_pk, what="cohort")
-    form = TrainingForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = TrainingForm(posted(request))
+    if form.is_valid():
         with refusals_on(form):
             run = training_run_start(cohort=cohort, plan=form.plan(), acting_user=request.user)
             messages.success(request, "The run is enqueued. Its spend is reserved before it sees an image.")
