@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -44,17 +45,19 @@ def flushable_ledger() -> None:
 
     from veilmark.ledger.append_only import ADD, REMOVE
 
-    flush = connection.ops.execute_sql_flush
+    # Of the class, not of one connection: where an event loop runs (Playwright's), Django opens another one.
+    operations: Any = type(connection.ops)
+    flush = operations.execute_sql_flush
 
-    def flush_without_triggers(statements: Sequence[str]) -> None:
-        with connection.cursor() as cursor:
+    def flush_without_triggers(self: Any, statements: Sequence[str]) -> None:
+        with self.connection.cursor() as cursor:
             for statement in REMOVE[connection.vendor]:
                 cursor.execute(statement)
-            flush(statements)
+            flush(self, statements)
             for statement in ADD[connection.vendor]:
                 cursor.execute(statement)
 
-    connection.ops.execute_sql_flush = flush_without_triggers
+    operations.execute_sql_flush = flush_without_triggers
 
 
 @pytest.fixture(autouse=True)

@@ -227,10 +227,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:module 'sre_:DeprecationWarning")
 
 
-def no_progress(done: int, total: int, message: str = "") -> None:
-    """The progress callback of tests that do not look."""
-
-
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """images.npz, metadata.csv and mapping.toml of 300 phantom people at 64 pixels. To be read, never changed."""
@@ -264,6 +260,7 @@ def walk_models() -> list[Any]:
 
 def walk_to_ready(folder: Path) -> None:
     """A custodian's part of the path, through the services and the code that a worker runs."""
+    from generators.base import no_progress
     from veilmark.accounts.models import Role
     from veilmark.accounts.services import person_create
     from veilmark.cohorts.mapping import find_mapping
