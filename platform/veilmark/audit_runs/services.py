@@ -23,7 +23,7 @@ from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import IntegrityError, NotAllowedError, StateError
 from veilmark.core.storage import file_store
 from veilmark.jobs.services import job_enqueue
-from veilmark.jobs.work import WorkState, working
+from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
 from veilmark.synthetic_sets.final_files import read_final_set
 from veilmark.synthetic_sets.models import SyntheticSet
@@ -41,6 +41,7 @@ def audit_run_create(
     cohort = synthetic_set.training_run.cohort
     if acting_user.role == "custodian" and cohort.custodian_id != acting_user.pk:
         raise NotAllowedError("belongs to another custodian", where=str(synthetic_set), remedy="ask its custodian")
+    require_seed(seed)
     if not synthetic_set.is_done:
         raise StateError(f"is {synthetic_set.state}", where=str(synthetic_set), remedy="wait until it is done")
     run = AuditRun.objects.create(synthetic_set=synthetic_set, requested_by=acting_user, seed=seed)

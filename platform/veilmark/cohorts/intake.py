@@ -21,7 +21,8 @@ from veilmark.cohorts.mapping import CohortMapping
 from veilmark.cohorts.source import IntakeError, Pixels, Progress, SourceCohort, stack_images
 
 TABLE, ARRAYS = "metadata.csv", "images.npz"
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+# Pillow's modes that hold 8 bits a channel. Any other is refused: converting it would change values in silence.
+GREY, COLOUR = {"1", "L", "LA"}, {"P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 Row = Mapping[str, str]
 
@@ -33,18 +34,25 @@ def read_source(path: Path, mapping: CohortMapping, *, scratch: Path, progress: 
     """
     if not path.exists():
         raise IntakeError("no such file or folder", where=str(path), remedy="check the path")
-    with ExitStack() as stack:
-        if path.is_file():
-            folder = Path(stack.enter_context(TemporaryDirectory(dir=scratch)))
-            path = extract_zip(path, folder)
-        return _read_folder(path, mapping, progress)
+    try:
+        with ExitStack() as stack:
+            if path.is_file():
+                folder = Path(stack.enter_context(TemporaryDirectory(dir=scratch)))
+                path = extract_zip(path, folder)
+            return _read_folder(path, mapping, progress)
+    except OSError as error:
+        raise IntakeError(
+            f"cannot be read ({error.strerror})", where=path.name, remedy="check names, rights and free space"
+        ) from error
 
 
 def _read_folder(folder: Path, mapping: CohortMapping, progress: Progress) -> SourceCohort:
     if not (folder / TABLE).is_file():
+        if {"image", "index"} & set(mapping.columns):
+            raise IntakeError("is missing", where=TABLE, remedy="put it beside the images (DICOM needs none)")
         return read_dicom_source(folder, mapping, progress)
     rows = _read_table(folder / TABLE)
-    _require_columns(rows[0], mapping, folder / TABLE)
+    _require_columns(rows[0], mapping)
     if (folder / ARRAYS).is_file():
         return _from_arrays(folder, rows, mapping)
     return _from_files(folder, rows, mapping, progress)
@@ -55,17 +63,17 @@ def _read_table(path: Path) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(stream)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise IntakeError("is no CSV in UTF-8", where=str(path), remedy="save it as CSV, UTF-8") from error
+        raise IntakeError("is no CSV in UTF-8", where=TABLE, remedy="save it as CSV, UTF-8") from error
     if not rows:
-        raise IntakeError("holds zero images", where=str(path), remedy="give one row an image")
+        raise IntakeError("holds zero images", where=TABLE, remedy="give one row an image")
     return rows
 
 
-def _require_columns(row: Row, mapping: CohortMapping, path: Path) -> None:
+def _require_columns(row: Row, mapping: CohortMapping) -> None:
     for role, column in mapping.columns.items():
         if column not in row:
             raise IntakeError(
-                f"has no column {column!r} for {role}", where=str(path), remedy=f"columns there: {', '.join(row)}"
+                f"has no column {column!r} for {role}", where=TABLE, remedy=f"columns there: {', '.join(row)}"
             )
     if not {"image", "index"} & set(mapping.columns):
         raise IntakeError("names neither image nor index", where="mapping", remedy='add index = "..." under [columns]')
@@ -79,13 +87,14 @@ def _columns_of(rows: list[dict[str, str]], mapping: CohortMapping) -> dict[str,
 
 
 def _from_arrays(folder: Path, rows: list[dict[str, str]], mapping: CohortMapping) -> SourceCohort:
-    images = ImageSet.load(folder / ARRAYS).images
+    with (folder / ARRAYS).open("rb") as stream:
+        images = ImageSet.read(stream, where=ARRAYS).images
     column = mapping.columns.get("index")
     if column is None:
-        raise IntakeError("names no index column", where="mapping", remedy="images.npz needs the row of each image")
-    index = [_row_number(row[column], len(images), folder / TABLE) for row in rows]
+        raise IntakeError("names no index column", where="mapping", remedy=f"{ARRAYS} needs the row of each image")
+    index = [_row_number(row[column].strip(), len(images)) for row in rows]
     if len(set(index)) != len(index):
-        raise IntakeError(f"column {column!r} names a row twice", where=str(folder / TABLE), remedy="one row an image")
+        raise IntakeError(f"column {column!r} names a row twice", where=TABLE, remedy="one row an image")
     name_column = mapping.columns.get("image") or next(
         (name for name in ("source_file", "file") if name in rows[0]), None
     )
@@ -93,9 +102,11 @@ def _from_arrays(folder: Path, rows: list[dict[str, str]], mapping: CohortMappin
     return SourceCohort(kind="npz", names=names, images=images[np.array(index)], columns=_columns_of(rows, mapping))
 
 
-def _row_number(text: str, n_images: int, path: Path) -> int:
-    if not text.strip().isdigit() or int(text) >= n_images:
-        raise IntakeError(f"index {text!r} names no image", where=str(path), remedy=f"use 0 to {n_images - 1}")
+def _row_number(text: str, n_images: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < n_images):
+        raise IntakeError(
+            f"index {text[:20]!r} names no image", where=TABLE, remedy=f"{ARRAYS} holds {n_images}, counted from 0"
+        )
     return int(text)
 
 
@@ -120,7 +131,14 @@ def read_image(folder: Path, name: str) -> Pixels:
         raise IntakeError("no such image in the folder", where=name, remedy=f"check the image column of {TABLE}")
     try:
         with Image.open(path) as image:
-            mode = image.mode if image.mode in ("L", "RGB", "I;16") else "RGB" if image.mode == "P" else "L"
-            return np.asarray(image if image.mode == mode else image.convert(mode))
+            return _pixels(image, name)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise IntakeError("is no readable image", where=name, remedy="give PNG, JPEG, TIFF, BMP or DICOM") from error
+
+
+def _pixels(image: Image.Image, name: str) -> Pixels:
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    if image.mode not in GREY | COLOUR:
+        raise IntakeError(f"holds {image.mode} pixels", where=name, remedy="store 8 or 16 bits a channel")
+    return np.asarray(image.convert("L" if image.mode in GREY else "RGB"))

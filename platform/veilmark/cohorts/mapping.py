@@ -27,6 +27,8 @@ from veilmark.core.errors import ApplicationError
 
 COLUMN_ROLES = ("image", "index", "subject", "label", "sex", "age", "view", "site", "licence")
 SHIPPED = Path(__file__).parent / "mappings"
+MAX_TEXT = 300
+MAX_ITEM = 100  # a purpose or a label
 
 
 class MappingError(ApplicationError):
@@ -106,6 +108,8 @@ def _text(table: Mapping[str, object], key: str, where: str) -> str:
     value = table.get(key)
     if not isinstance(value, str) or not value.strip():
         raise MappingError(f"{key} is missing or no text", where=where, remedy=f'write {key} = "..."')
+    if len(value) > MAX_TEXT:
+        raise MappingError(f"{key} has {len(value)} characters", where=where, remedy=f"write at most {MAX_TEXT}")
     return value.strip()
 
 
@@ -113,6 +117,8 @@ def _texts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]
     values = table.get(key, [])
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise MappingError(f"{key} is no list of texts", where=where, remedy=f'write {key} = ["..."]')
+    if not all(0 < len(value.strip()) <= MAX_ITEM for value in values):
+        raise MappingError(f"{key} holds an empty or endless text", where=where, remedy=f"1 to {MAX_ITEM} characters")
     return tuple(values)
 
 

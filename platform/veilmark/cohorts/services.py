@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +24,14 @@ from veilmark.cohorts.intake import read_source
 from veilmark.cohorts.mapping import CohortMapping
 from veilmark.cohorts.models import Cohort, ContractResult
 from veilmark.cohorts.source import Progress, SourceCohort
-from veilmark.core.errors import ApplicationError
+from veilmark.core.errors import ApplicationError, ConfigurationError
 from veilmark.core.storage import data_key_create, file_store
+from veilmark.jobs.work import require_seed
 from veilmark.ledger.services import event_append
 
 SITE_ROLES = ("site", "view")  # the first that the source has tells images of different origin apart
+MAX_NAME = 200
+MAX_PUBLIC_N = 100_000_000
 
 
 class ContractError(ApplicationError):
@@ -50,12 +55,15 @@ class CohortTerms:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.name.strip():
-            raise ApplicationError("is empty", where="name", remedy="give the cohort a name")
-        if self.public_n_subjects < 1:
-            raise ApplicationError("is below 1", where="public number of subjects", remedy="declare a rounded bound")
+        if not 0 < len(self.name.strip()) <= MAX_NAME:
+            raise ApplicationError("is empty or too long", where="name", remedy=f"give 1 to {MAX_NAME} characters")
+        if not 1 <= self.public_n_subjects <= MAX_PUBLIC_N:
+            raise ApplicationError(
+                f"is {self.public_n_subjects}", where="public number of subjects", remedy="declare a rounded bound"
+            )
         if not (math.isfinite(self.epsilon_budget) and self.epsilon_budget > 0 and 0 < self.delta_budget < 1):
             raise ApplicationError("is out of range", where="privacy budget", remedy="epsilon > 0 and delta in (0, 1)")
+        require_seed(self.split_seed)
 
 
 def cohort_create(
@@ -79,8 +87,22 @@ def cohort_create(
 def scratch_folder() -> Path:
     """Where an upload may lie unencrypted while it is read: this site's own, closed to others, emptied at once."""
     folder = Path(settings.VEILMARK_VAR) / "scratch"
-    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    with _writing():
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
     return folder
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A full disk or a folder that cannot be written is one line for the person, not a defect."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be written ({error.strerror})",
+            where=str(settings.VEILMARK_VAR),
+            remedy="check its owner and the free space",
+        ) from error
 
 
 @transaction.atomic
@@ -173,7 +195,8 @@ def _keep(
         payload = {"name": cohort.name, "data_digest": cohort.data_digest, "public_n_subjects": terms.public_n_subjects}
         event_append(kind="cohort:created", actor=acting_user, subject=cohort, payload=payload)
         # Last, so that a row without its file cannot be: a full disk takes the row back with it.
-        file_store().put(cohort.file_name, buffer.getvalue(), wrapped_key=wrapped_key)
+        with _writing():
+            file_store().put(cohort.file_name, buffer.getvalue(), wrapped_key=wrapped_key)
     return cohort
 
 

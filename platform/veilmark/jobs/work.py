@@ -9,10 +9,12 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from veilmark.accounts.models import User
-from veilmark.core.errors import refusal_of
+from veilmark.core.errors import ApplicationError, refusal_of
 from veilmark.core.models import BaseModel
 from veilmark.jobs.models import Job
 from veilmark.ledger.services import event_append
+
+MAX_SEED = 2**63 - 1
 
 
 class WorkState(models.TextChoices):
@@ -36,6 +38,12 @@ class Work(BaseModel):
     @property
     def is_done(self) -> bool:
         return self.state == WorkState.DONE
+
+
+def require_seed(seed: int) -> None:
+    """Seeds that every generator of random numbers here takes. Raises ApplicationError."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ApplicationError(f"is {seed}", where="seed", remedy="choose 0 or a larger whole number below 2^63")
 
 
 @contextmanager

@@ -8,10 +8,28 @@ from django.db import transaction
 
 from veilmark.accounts.models import User
 from veilmark.core.errors import ApplicationError, NotAllowedError
-from veilmark.core.state_machine import require_transition
+from veilmark.core.state_machine import Transition, require_transition
 from veilmark.ledger.services import event_append
 from veilmark.releases.models import Release
 from veilmark.releases.states import SYSTEM, TRANSITIONS, ReleaseState
+
+
+def release_lock(release: Release) -> None:
+    """Lock the row until the transaction ends and read it anew: what a page showed may have changed since."""
+    release.refresh_from_db(from_queryset=Release.objects.select_for_update())
+
+
+def require_move(release: Release, target: ReleaseState, *, acting_user: User | None) -> Transition:
+    """The table's row from the present state to `target`. `acting_user` None is the system.
+
+    Raises StateError where the table has no such move, NotAllowedError where it is another role's.
+    """
+    where = f"release {release.name}"
+    move = require_transition(TRANSITIONS, release.state, target, where=where)
+    roles = SYSTEM if acting_user is None else (acting_user.role,)
+    if not set(roles) & set(move.actor_roles):
+        raise NotAllowedError(f"only {', '.join(move.actor_roles)} may do this", where=where, remedy="ask one of them")
+    return move
 
 
 @transaction.atomic
@@ -25,19 +43,14 @@ def release_move(
 ) -> None:
     """Move `release` to `target` and append the event. `acting_user` None is the system.
 
-    The row is locked and read anew, so two people cannot move it from one state to two others.
-    Raises StateError where the table has no such move, NotAllowedError where it is another role's.
+    The row is locked and read anew, so two people cannot move it from one state to two others. Raises as
+    `require_move` does.
     """
-    current = Release.objects.select_for_update().get(pk=release.pk)
-    move = require_transition(TRANSITIONS, current.state, target, where=f"release {release.name}")
-    roles = SYSTEM if acting_user is None else (acting_user.role,)
-    if not set(roles) & set(move.actor_roles):
-        raise NotAllowedError(
-            f"only {', '.join(move.actor_roles)} may do this", where=f"release {release.name}", remedy="ask one of them"
-        )
+    release_lock(release)
+    move = require_move(release, target, acting_user=acting_user)
     release.state, release.state_reason = target, reason
     release.save(update_fields=["state", "state_reason", "updated_at"])
-    details = dict(payload or {}) | {"from": current.state, "to": target} | ({"reason": reason} if reason else {})
+    details = dict(payload or {}) | {"from": move.source, "to": target} | ({"reason": reason} if reason else {})
     event_append(kind=move.event, actor=acting_user, subject=release, payload=details)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 from django.db import transaction
 
@@ -15,13 +16,14 @@ from veilmark.core.errors import IntegrityError, StateError
 from veilmark.core.keys import signing_key
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
-from veilmark.provenance.bundle import Bundle, PreparedImages, write_bundle
+from veilmark.ledger.services import event_append
+from veilmark.provenance.bundle import Bundle, PreparedImages, write_bundle, write_recall
 from veilmark.provenance.documents import ReleaseInfo
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
-from veilmark.releases.moves import release_move
+from veilmark.releases.moves import release_lock, release_move
 from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, trust_root_path
 from veilmark.releases.states import ReleaseState
 from veilmark.synthetic_sets.selectors import set_folder
@@ -31,35 +33,84 @@ CREATOR = "Veilmark"
 
 
 def release_publish(*, release: Release, progress: Progress) -> None:
-    """APPROVED to RELEASED. Called by the job. Raises StateError where a rule says no: nothing is published then."""
-    decision = _decide(release)
+    """APPROVED to RELEASED. Called by the job. Where it raises, no bundle is left.
+
+    Raises StateError (a rule says no, or the release was withdrawn meanwhile), ProvenanceError (files that changed).
+    """
+    decision = require_publishable(release)
+    try:
+        bundle = _write(release, decision, progress)
+        _write_trust_root()
+        _zip(release)
+        _require_authentic(release)
+        _finish(release, decision, bundle)
+    except Exception:
+        _remove_bundle(release)
+        raise
+
+
+def release_recall(*, release: Release) -> None:
+    """Put a signed recall into the bundle of a revoked release: whoever verifies it from now on is told."""
+    where = f"release {release.name}"
+    if release.state != ReleaseState.REVOKED:
+        raise StateError(f"is {release.get_state_display()}", where=where, remedy="revoke it first")
+    recalled_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    signer = signing_key(SIGNING_KEY)
+    write_recall(bundle_folder(release), signer=signer, reason=release.state_reason, recalled_at=recalled_at)
+    _zip(release)
+    with transaction.atomic():
+        release.bundle_digest = file_digest(release)
+        release.save(update_fields=["bundle_digest", "updated_at"])
+        payload = {"bundle_digest": release.bundle_digest, "reason": release.state_reason}
+        event_append(kind="release:recalled", actor=None, subject=release, payload=payload)
+
+
+def require_publishable(release: Release) -> Decision:
+    """The rules once more, with the endorsements in hand. Raises StateError unless they say PASS."""
+    where = f"release {release.name}"
+    if release.audit_run is None:
+        raise StateError("was never audited", where=where, remedy="submit it again")
+    decision = decision_make(
+        audit_run=release.audit_run, profile=release.profile, phase="signing", facts=endorsement_facts(release)
+    )
     if decision.outcome != Outcome.PASS:
-        raise StateError(decision.reason, where=f"release {release.name}", remedy="see the decision")
-    bundle = _write(release, decision, progress)
-    _write_trust_root()
-    zip_bundle(bundle.folder, bundle_zip(release))
+        raise StateError(decision.reason, where=where, remedy="see the decision")
+    return decision
+
+
+@transaction.atomic
+def _finish(release: Release, decision: Decision, bundle: Bundle) -> None:
+    release_lock(release)
+    release.decision = decision
+    release.manifest_digest = bundle.manifest_digest
+    release.bundle_digest = file_digest(release)
+    release.signer_key_id = signing_key(SIGNING_KEY).key_id
+    release.published_at = datetime.now(UTC)
+    release.save(
+        update_fields=["decision", "manifest_digest", "bundle_digest", "signer_key_id", "published_at", "updated_at"]
+    )
+    payload = {"manifest_digest": release.manifest_digest, "bundle_digest": release.bundle_digest}
+    release_move(release, ReleaseState.RELEASED, acting_user=None, payload=payload)
+
+
+def _require_authentic(release: Release) -> None:
     checked = verify_path(bundle_zip(release), trust_root=TrustRoot.read(trust_root_path()))
     if checked.exit_code != 0:
         raise IntegrityError(
             f"verifies as {checked.verdict.word}", where=f"release {release.name}", remedy="publish it anew"
         )
-    with transaction.atomic():
-        release.decision = decision
-        release.manifest_digest = bundle.manifest_digest
-        release.bundle_digest = file_digest(release)
-        release.signer_key_id = signing_key(SIGNING_KEY).key_id
-        release.published_at = datetime.now(UTC)
-        release.save()
-        payload = {"manifest_digest": release.manifest_digest, "bundle_digest": release.bundle_digest}
-        release_move(release, ReleaseState.RELEASED, acting_user=None, payload=payload)
 
 
-def _decide(release: Release) -> Decision:
-    if release.audit_run is None:
-        raise StateError("was never audited", where=f"release {release.name}", remedy="submit it again")
-    return decision_make(
-        audit_run=release.audit_run, profile=release.profile, phase="signing", facts=endorsement_facts(release)
-    )
+def _zip(release: Release) -> None:
+    """Pack the bundle beside its place and move it there: who downloads gets the old zip or the new one, whole."""
+    draft = Path(f"{bundle_zip(release)}.part")
+    zip_bundle(bundle_folder(release), draft)
+    draft.replace(bundle_zip(release))
+
+
+def _remove_bundle(release: Release) -> None:
+    shutil.rmtree(bundle_folder(release), ignore_errors=True)
+    bundle_zip(release).unlink(missing_ok=True)
 
 
 def endorsement_facts(release: Release) -> dict[str, object]:

@@ -12,7 +12,8 @@ from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.jobs.services import job_enqueue
 from veilmark.ledger.services import event_append
 from veilmark.releases.models import Endorsement, Motion, Release, Review, Vote
-from veilmark.releases.moves import release_move, require_reason
+from veilmark.releases.moves import release_lock, release_move, require_move, require_reason
+from veilmark.releases.publication import require_publishable
 from veilmark.releases.selectors import interest_of
 from veilmark.releases.states import ReleaseState
 
@@ -26,6 +27,7 @@ def release_vote(*, release: Release, vote: str, reason: str, acting_user: User)
 
     Raises NotAllowedError (role, or not independent), StateError, ApplicationError (no reason, voted already).
     """
+    release_lock(release)
     _require_independent(release, acting_user)
     _require_state(release, ReleaseState.IN_REVIEW)
     if vote not in Vote.values:
@@ -77,6 +79,8 @@ def _require_endorsable(release: Release, digest: str, meaning: str, officer: Us
 
 @transaction.atomic
 def _sign(release: Release, digest: str, meaning: str, officer: User) -> Endorsement:
+    release_lock(release)
+    _require_endorsable(release, digest, meaning, officer)
     endorsement = Endorsement(
         release=release,
         officer=officer,
@@ -111,20 +115,35 @@ def release_suspend(*, release: Release, reason: str, acting_user: User) -> None
 
 @transaction.atomic
 def release_propose(*, release: Release, target: str, reason: str, acting_user: User) -> Motion:
-    """Move to revoke a release, or to reinstate a suspended one. The second officer's motion carries it."""
+    """Move to revoke a release, or to reinstate a suspended one. The second officer's motion carries it.
+
+    Raises NotAllowedError, StateError (no such move from here, or a rule says no to reinstating), ApplicationError.
+    """
     require(acting_user, "release:suspend")
     if target not in MOTION_TARGETS:
         raise ApplicationError(f"is {target!r}", where="motion", remedy=f"choose one of {', '.join(MOTION_TARGETS)}")
+    release_lock(release)
+    require_move(release, ReleaseState(target), acting_user=acting_user)
     motion = Motion(release=release, officer=acting_user, target=target, reason=require_reason(reason, release))
     _save_once(motion, "has moved this already", release)
     event_append(
         kind="release:motion", actor=acting_user, subject=release, payload={"target": target, "reason": reason}
     )
-    open_motions = release.motions.filter(target=target, is_open=True)
-    if open_motions.count() >= N_OFFICERS:
-        release_move(release, ReleaseState(target), acting_user=acting_user, reason=reason)
-        open_motions.update(is_open=False)
+    if release.motions.filter(target=target, is_open=True).count() == N_OFFICERS:
+        _carry(release, ReleaseState(target), reason, acting_user)
     return motion
+
+
+def _carry(release: Release, target: ReleaseState, reason: str, acting_user: User) -> None:
+    """What two officers moved. Every open motion ends with it: the next one starts from what is then known."""
+    if target == ReleaseState.RELEASED:
+        require_publishable(release)
+    release_move(release, target, acting_user=acting_user, reason=reason)
+    release.motions.filter(is_open=True).update(is_open=False)
+    if target == ReleaseState.REVOKED:
+        job_enqueue(
+            task="releases:recall", arguments={"release_id": str(release.pk)}, acting_user=acting_user, subject=release
+        )
 
 
 def _require_independent(release: Release, officer: User) -> None:

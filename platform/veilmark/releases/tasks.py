@@ -5,7 +5,7 @@ from uuid import UUID
 from veilmark.jobs.context import JobContext
 from veilmark.jobs.registry import task
 from veilmark.releases.models import Release
-from veilmark.releases.publication import release_publish
+from veilmark.releases.publication import release_publish, release_recall
 from veilmark.releases.services import release_assess
 from veilmark.releases.states import ReleaseState
 
@@ -24,3 +24,9 @@ def publish(job: JobContext, *, release_id: str) -> None:
     release = Release.objects.select_related("audit_run").get(pk=UUID(release_id))
     if release.state == ReleaseState.APPROVED:
         release_publish(release=release, progress=job.progress)
+
+
+@task("releases:recall")
+def recall(_: JobContext, *, release_id: str) -> None:
+    """Run again after a crash, it signs the recall anew: a later one says the same."""
+    release_recall(release=Release.objects.get(pk=UUID(release_id)))

@@ -18,7 +18,7 @@ from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.core.errors import IntegrityError, NotAllowedError, StateError
 from veilmark.jobs.services import job_enqueue
-from veilmark.jobs.work import WorkState, working
+from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import PreparedImages, prepare_images
 from veilmark.provenance.digests import ImageMetadata
@@ -49,6 +49,7 @@ def synthetic_set_create(
         raise NotAllowedError("belongs to another custodian", where=str(training_run), remedy="ask its custodian")
     if not training_run.is_done:
         raise StateError(f"is {training_run.state}", where=str(training_run), remedy="wait until it is done")
+    require_seed(seed)
     wanted = list(cells) or even_cells(training_run.card, n_images)
     synthetic_set = SyntheticSet.objects.create(
         training_run=training_run,

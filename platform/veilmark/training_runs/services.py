@@ -11,20 +11,21 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from generators.base import GeneratorCard, Progress
+from generators.base import ConfigError, GeneratorCard, Progress
+from generators.config import build_config
 from generators.data import ImageSet
 from generators.folder import folder_digest
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
 from generators.registry import get_generator
 from generators.resizing import resize_images
-from generators.runner import train_generator
+from generators.runner import DEVICES, train_generator
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.cohorts.models import Cohort
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError
 from veilmark.jobs.services import job_enqueue
-from veilmark.jobs.work import WorkState, working
+from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
 from veilmark.training_runs.models import TrainingRun
 from veilmark.training_runs.recorder import LedgerRecorder, require_within_budget
@@ -68,15 +69,14 @@ def budget_of(cohort: Cohort, plan: TrainingPlan) -> PrivacyBudget:
 def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User) -> TrainingRun:
     """Check a plan and enqueue it. Nothing is spent yet.
 
-    Raises NotAllowedError, BudgetError (invalid, or beyond what the cohort has left), ConfigError (unknown generator).
+    Raises NotAllowedError, BudgetError (invalid, or beyond what the cohort has left), ConfigError (unknown generator,
+    a setting that it does not have), ApplicationError.
     """
     require(acting_user, "generator:train")
     if cohort.custodian_id != acting_user.pk:
         raise NotAllowedError("belongs to another custodian", where=f"cohort {cohort.name}", remedy="ask its custodian")
-    get_generator(plan.generator)
+    _require_possible(plan)
     budget_of(cohort, plan)
-    if not 16 <= plan.image_size <= 512:
-        raise ApplicationError(f"is {plan.image_size}", where="image size", remedy="choose 16 to 512 pixels")
     require_within_budget(cohort, wished_epsilon=plan.epsilon)
     run = TrainingRun.objects.create(
         cohort=cohort,
@@ -98,6 +98,16 @@ def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User)
     )
     run.save(update_fields=["job"])
     return run
+
+
+def _require_possible(plan: TrainingPlan) -> None:
+    generator = get_generator(plan.generator)
+    build_config(generator.config_class, plan.config)
+    require_seed(plan.seed)
+    if plan.device not in DEVICES:
+        raise ConfigError(f"is {plan.device!r}", where="device", remedy=f"choose one of {', '.join(DEVICES)}")
+    if not 16 <= plan.image_size <= 512:
+        raise ApplicationError(f"is {plan.image_size}", where="image size", remedy="choose 16 to 512 pixels")
 
 
 def training_run_carry_out(*, run: TrainingRun, progress: Progress) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
@@ -14,7 +14,7 @@ from veilmark.accounts.models import User
 from veilmark.cohorts.mapping import find_mapping, load_mapping
 from veilmark.cohorts.models import Cohort
 from veilmark.cohorts.services import CohortTerms, cohort_create
-from veilmark.core.errors import ApplicationError, refusal_of
+from veilmark.core.errors import ApplicationError
 
 
 class Command(BaseCommand):
@@ -32,13 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        try:
-            cohort = self._take_in(options)
-        except Exception as error:
-            refusal = refusal_of(error)
-            if refusal is None:
-                raise
-            raise CommandError(f"error: {refusal}", returncode=2) from error
+        cohort = self._take_in(options)
         if options["json"]:
             self.stdout.write(json.dumps(_description(cohort)))
             return
@@ -60,7 +54,8 @@ class Command(BaseCommand):
             delta_budget=options["delta_budget"],
             split_seed=options["split_seed"],
         )
-        with Progress(console=Console(stderr=True)) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as progress:
             bar = progress.add_task("taking the cohort in", total=None)
 
             def move(done: int, total: int, message: str = "") -> None:
