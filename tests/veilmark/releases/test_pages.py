@@ -58,6 +58,11 @@ def test_a_bad_draft_is_one_line(people, synthetic_set, visit, changed, line):
     assert not Release.objects.filter(title="Chest").exists()
 
 
+def test_a_steps_form_is_sent_where_it_stands(people, in_review, visit):
+    text = visit(people.officer, f"/releases/{in_review.pk}/vote/").content.decode()
+    assert '<form method="post" class="form">' in text
+
+
 def test_votes_are_blind_until_both_are_in(people, in_review, visit):
     page = f"/releases/{in_review.pk}/"
     act(visit, people.officer, in_review, "vote", {"vote": "approve", "reason": "membership holds"})
