@@ -27,7 +27,7 @@ from veilmark.access.serializers import (
     WishSerializer,
 )
 from veilmark.access.services import agreement_accept, grant_revoke, request_create, request_decide
-from veilmark.access.streaming import download_response
+from veilmark.access.streaming import RangeError, download_response
 from veilmark.accounts.api_input import ReasonSerializer, acting, body_of, find
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import signed_in
@@ -139,3 +139,10 @@ class GrantViewSet(ReadOnlyModelViewSet[Grant]):
         """
         user = acting(request, "download")
         return download_response(grant=self.get_object(), request=request._request, acting_user=user)  # noqa: SLF001
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """A range outside the file is answered with the file's size (RFC 9110, section 15.5.17)."""
+        response = super().handle_exception(exc)
+        if isinstance(exc, RangeError):
+            response["Content-Range"] = f"bytes */{exc.n_total}"
+        return response

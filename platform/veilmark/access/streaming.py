@@ -28,9 +28,13 @@ _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.ASCII | re.IGNORE
 
 
 class RangeError(ApplicationError):
-    """A range that cannot be sent."""
+    """A range that cannot be sent of a file of `n_total` bytes."""
 
     status = 416
+
+    def __init__(self, what: str, *, n_total: int, remedy: str) -> None:
+        super().__init__(what, where="Range", remedy=remedy)
+        self.n_total = n_total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +53,18 @@ def parse_range(header: str, n_total: int) -> ByteRange | None:
     if not re.match(r"[ \t]*bytes[ \t]*=", header, re.IGNORECASE):
         return None
     found = _RANGE.fullmatch(header.strip(" \t"))
+    shown, remedy = repr(header[:60]), "ask for bytes=a-b, a <= b, bytes=a- or bytes=-n"
     if found is None or not any(found.groups()) or any(len(part) > MAX_DIGITS for part in found.groups()):
-        raise RangeError(f"{header[:60]!r} is not one range", where="Range", remedy="ask for bytes=a-b, a- or -n")
+        raise RangeError(f"{shown} is not one range", n_total=n_total, remedy=remedy)
     first, last = found.groups()
-    if not first:
-        wanted = ByteRange(first=max(0, n_total - int(last)), last=n_total - 1)
+    if first and last and int(last) < int(first):
+        raise RangeError(f"{shown} ends before it begins", n_total=n_total, remedy=remedy)
+    if first:
+        wanted = ByteRange(first=int(first), last=min(int(last or n_total), n_total - 1))
     else:
-        wanted = ByteRange(first=int(first), last=min(int(last) if last else n_total - 1, n_total - 1))
-        if last and int(last) < int(first):
-            raise RangeError(
-                f"{header[:60]!r} ends before it begins", where="Range", remedy="ask for bytes=a-b, a <= b"
-            )
+        wanted = ByteRange(first=max(0, n_total - int(last)), last=n_total - 1)
     if wanted.first > wanted.last:
-        raise RangeError(f"{header[:60]!r} is outside", where="Range", remedy=f"the file has {n_total} bytes")
+        raise RangeError(f"{shown} is outside", n_total=n_total, remedy=f"the file has {n_total} bytes")
     return wanted
 
 
