@@ -126,7 +126,7 @@ def bench_command(  # noqa: PLR0913 - one argument an option
     public_n: Annotated[int | None, typer.Option(help="Declared bound on training subjects.")] = None,
     delta: Annotated[float, typer.Option(help="Delta, at most 1 / (10 x public n).")] = DEFAULT_DELTA,
     accountant: Annotated[str, typer.Option(help="rdp or prv.")] = "prv",
-    split_seed: Annotated[int, typer.Option(help="Another seed, another split by subject.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Another seed, another split by subject.")] = 0,
     label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
     subject: Annotated[str | None, typer.Option(help="Column of subjects.")] = None,
     sex: Annotated[str | None, typer.Option(help="Column of sex.")] = None,
