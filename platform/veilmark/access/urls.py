@@ -4,7 +4,7 @@ from veilmark.access import views
 
 app_name = "access"
 urlpatterns = [
-    path("", views.catalogue, name="catalogue"),
+    path("catalogue/", views.catalogue, name="catalogue"),
     path("agreement/", views.agreement_page, name="agreement"),
     path("requests/", views.request_list, name="requests"),
     path("requests/new/<uuid:release_pk>/", views.request_form, name="request"),

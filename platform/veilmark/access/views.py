@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from django.contrib import messages
@@ -39,7 +40,8 @@ def agreement_page(request: SignedInRequest) -> HttpResponse:
         agreement_accept(acting_user=request.user)
         messages.success(request, "You have accepted the agreement.")
         return redirect("access:catalogue")
-    context = {"agreement": agreement, "accepted": has_accepted(request.user)}
+    clauses = re.split(r"\n(?=\d+\. )", agreement.TEXT)
+    context = {"agreement": agreement, "clauses": clauses, "accepted": has_accepted(request.user)}
     return render(request, "access/agreement.html", context)
 
 

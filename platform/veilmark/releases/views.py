@@ -58,12 +58,14 @@ def release_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
     sees_inside = user.role in SEES_HISTORY or release.custodian_id == user.pk
     history = list(events_of(release)) if sees_inside else []
     previous = next((event.payload["from"] for event in reversed(history) if "from" in event.payload), "")
+    actions = actions_for(release, user)
     context = {
         "release": release,
         "job": release.job if sees_inside else None,
         "steps": steps_of(release.state, previous),
         "onward": moves_from(release.state),
-        "actions": actions_for(release, user),
+        "next_steps": [action for action in actions if action.is_next],
+        "others": [action for action in actions if not action.is_next],
         "interest": interest_of(release, user) if allowed(user, "release:endorse") else "",
         "history": history,
         "sees_inside": sees_inside,

@@ -17,7 +17,7 @@ def test_the_agreement_comes_first(people, released, visit):
 def test_from_catalogue_to_grant(people, released, visit):
     from veilmark.access.models import AccessRequest
 
-    assert released.title in visit(people.researcher, "/access/").content.decode()
+    assert released.title in visit(people.researcher, "/access/catalogue/").content.decode()
     visit(people.researcher, "/access/agreement/", {})
     ask(visit, people, released)
     asked = AccessRequest.objects.get()

@@ -49,7 +49,7 @@ PAGES = {
     "/releases/{release}/suspend/": OFFICER,
     "/releases/{release}/move/": OFFICER,
     "/releases/{release}/dance/": (HIDDEN,) * 5,
-    "/access/": EVERYONE,
+    "/access/catalogue/": EVERYONE,
     "/access/agreement/": (NO, NO, NO, OK, NO),
     "/access/requests/": (NO, OK, NO, OK, OK),
     "/access/requests/new/{release}/": (NO, NO, NO, OK, NO),

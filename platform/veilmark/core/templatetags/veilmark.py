@@ -39,6 +39,11 @@ def short_digest(digest: str) -> str:
 
 
 @register.filter
+def in_words(name: str) -> str:
+    return str(name).replace("_", " ")
+
+
+@register.filter
 def figure(value: object) -> str:
     """A number as people read it; a dash where there is none."""
     if value is None or value == "":
