@@ -44,10 +44,12 @@ def release_rows(releases: list[Release], user: User) -> list[Context]:
 
 def custodian(user: User) -> Context:
     mine = releases_visible(user).filter(custodian=user).exclude(state__in=CLOSED)
+    runs = list(training_runs_visible(user)[:N_SHOWN])
     return {
         "cohorts": cohort_rows(list(cohorts_visible(user)[:N_SHOWN])),
         "uploads": contract_results_visible(user)[:5],
-        "runs": training_runs_visible(user)[:N_SHOWN],
+        "runs": runs,
+        "running": [run for run in runs if run.job and not run.job.is_finished],
         "sets": synthetic_sets_visible(user)[:N_SHOWN],
         "releases": release_rows(list(mine[:N_SHOWN]), user),
     }

@@ -62,5 +62,6 @@ def test_a_waiting_run_reloads_itself_without_javascript(people, training_run, v
     text = text_of(visit(people.custodian, page))
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in text
     assert 'hx-trigger="every 1s"' in text
+    assert f'hx-get="/jobs/{training_run.job_id}/progress"' in text_of(visit(people.custodian, "/"))
     # An officer may look at the run, not ask for its job: the bar stands still and asks for nothing.
     assert "hx-get" not in text_of(visit(people.officer, page))
