@@ -58,7 +58,7 @@ class LatentStatisticsConfig:
     )
     residual_factor: float = setting(0.9, "clipping radius of residuals, as a share of the radius", low=0.05, high=2)
     counts_share: float = setting(0.05, "share of the budget for counts", low=0.001, high=0.9)
-    sums_share: float = setting(0.6, "share of the budget for sums; the rest goes to covariance", low=0.01, high=0.95)
+    sums_share: float = setting(0.75, "share of the budget for sums; the rest goes to covariance", low=0.01, high=0.95)
     group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
     shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
     detail: bool = setting(True, "add detail of phantoms to what the latent space expresses (one channel only)")

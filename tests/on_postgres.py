@@ -35,10 +35,10 @@ def as_postgres(command: list[str]) -> None:
 def main() -> int:
     binaries = find_binaries()
     if binaries is None:
-        print("skipped: PostgreSQL is not installed; apt-get install postgresql", file=sys.stderr)
+        sys.stderr.write("skipped: PostgreSQL is not installed; apt-get install postgresql\n")
         return 1 if os.environ.get("CI") == "true" else 0
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="veilmark-pg-", dir="/tmp") as folder:  # noqa: S108 - socket paths are short
+    with tempfile.TemporaryDirectory(prefix="veilmark-pg-", dir="/tmp") as folder:  # socket paths must be short
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
         data = f"{folder}/data"

@@ -1,4 +1,4 @@
-"""A refusal raised behind a page becomes a page with its one line."""
+"""A refusal raised behind a page becomes a page with its one line; a session lasts while a person acts."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from veilmark.core.errors import refusal_of
+
+POLLED_VIEWS = frozenset({"jobs:progress"})
 
 
 class ErrorPageMiddleware:
@@ -20,3 +22,20 @@ class ErrorPageMiddleware:
         if refusal is None:
             return None
         return render(request, "core/error.html", {"refusal": refusal}, status=refusal.status)
+
+
+class IdleSignOutMiddleware:
+    """Every act of a person renews their session; a page that asks by itself how a job goes does not.
+
+    Without the exception a page left open on a running job would never be signed out (45 CFR 164.312(a)(2)(iii)).
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        asks_by_itself = request.resolver_match is not None and request.resolver_match.view_name in POLLED_VIEWS
+        if not asks_by_itself and not request.session.is_empty():
+            request.session.modified = True
+        return response

@@ -1,4 +1,4 @@
-"""The page docs/release-states.md, made from the table: run `python manage.py release_states > docs/release-states.md`."""
+"""The page docs/release-states.md, made from the table by `manage.py release_states`."""
 
 from __future__ import annotations
 

@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "veilmark.core.middleware.IdleSignOutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "veilmark.core.middleware.ErrorPageMiddleware",
@@ -78,6 +79,8 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
+# Uploads too large for memory lie in a folder of this site that is closed to others, until they are read.
+FILE_UPLOAD_TEMP_DIR = VEILMARK_VAR / "scratch"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 
 # People and sessions. Fifteen idle minutes: automatic sign-out, 45 CFR 164.312(a)(2)(iii) (the length is ours).
@@ -100,7 +103,6 @@ LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 SESSION_COOKIE_AGE = 15 * 60
-SESSION_SAVE_EVERY_REQUEST = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

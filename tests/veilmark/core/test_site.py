@@ -38,7 +38,7 @@ def test_every_static_file_of_the_base_page_is_there(client):
     for name in names:
         assert finders.find(name), name
         with closing(client.get(f"/static/{name}")) as answer:
-            assert (answer.status_code, len(answer.getvalue()) > 1000) == (200, True)
+            assert (answer.status_code, len(answer.getvalue()) > 200) == (200, True)
     assert Path(str(finders.find("core/vendor/htmx-LICENSE.txt"))).stat().st_size > 100
 
 
