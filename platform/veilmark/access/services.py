@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from veilmark.access import agreement
 from veilmark.access.models import AccessRequest, AgreementAcceptance, Download, Grant, RequestState
-from veilmark.access.selectors import has_accepted, is_open
+from veilmark.access.selectors import bundle_size, has_accepted
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
@@ -93,8 +93,10 @@ def request_decide(
 
 @transaction.atomic
 def grant_revoke(*, grant: Grant, reason: str, acting_user: User) -> None:
-    """End a grant at once."""
+    """End a grant at once. Raises NotAllowedError, StateError, ApplicationError (no reason)."""
     require(acting_user, "request:decide")
+    if not reason.strip():
+        raise ApplicationError("no reason is given", where="grant", remedy="say why, in a sentence")
     if grant.revoked_at:
         raise StateError("is revoked already", where="grant", remedy="nothing is left to do")
     grant.revoked_at = timezone.now()
@@ -118,17 +120,11 @@ class Delivery:
 def download_open(*, grant: Grant, first_byte: int, last_byte: int | None, acting_user: User) -> Delivery:
     """Check everything anew, record the download, and say which bytes to send. last_byte None: to the end.
 
-    Raises NotAllowedError (another's grant, ended, or the rules say no), StateError (not released any more).
+    Raises NotAllowedError (another's grant, ended, or the rules say no) and as `bundle_size` does.
     """
     require(acting_user, "download")
-    request = grant.request
-    release = request.release
-    where = f"release {release.name}"
-    if request.researcher_id != acting_user.pk or not is_open(grant):
-        raise NotAllowedError("the grant is not yours or has ended", where=where, remedy="ask for access")
-    if release.state != ReleaseState.RELEASED:
-        raise StateError(f"is {release.get_state_display()}", where=where, remedy="its officers can say why")
-    n_total = bundle_zip(release).stat().st_size
+    release = grant.request.release
+    n_total = bundle_size(grant, acting_user)
     last = n_total - 1 if last_byte is None else min(last_byte, n_total - 1)
     _require_decision(grant, acting_user)
     with transaction.atomic():

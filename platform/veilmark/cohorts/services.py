@@ -127,7 +127,6 @@ def _refusal(outcome: ContractOutcome, *, terms: CohortTerms, acting_user: User)
 
 def image_set_of(read: SourceCohort, *, split_seed: int) -> ImageSet:
     """The source as an image set: pseudonyms for subjects, groups for ages, one split for each subject."""
-    n = len(read.names)
     subject = _pseudonyms(read.columns["subject"]) if "subject" in read.columns else None
     label = np.array(read.columns["label"])
     site = next((read.columns[role] for role in SITE_ROLES if role in read.columns), None)
@@ -140,8 +139,15 @@ def image_set_of(read: SourceCohort, *, split_seed: int) -> ImageSet:
         sex=None if sex is None else np.array([normal_sex(value) for value in sex], dtype=np.str_),
         age_group=None if age is None else age_groups(float(value) if value else None for value in age),
         site=None if site is None else np.array(site),
-        split=split_by_subject(np.arange(n).astype(str) if subject is None else subject, seed=split_seed, labels=label),
+        split=split_by_subject(_order_of_people(read), seed=split_seed, labels=label),
     )
+
+
+def _order_of_people(read: SourceCohort) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    """Each image's person by number, in the source's order: codes are new with every upload, a split is not."""
+    numbers: dict[object, int] = {}
+    people = read.columns.get("subject", range(len(read.names)))
+    return np.array([f"{numbers.setdefault(person, len(numbers)):09d}" for person in people])
 
 
 def _pseudonyms(subjects: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.str_]]:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from generators.data import ImageSet
+from veilmark.core.errors import IntegrityError
 from veilmark.provenance.bundle import PreparedImages
 from veilmark.provenance.digests import content_digest
 from veilmark.provenance.files import FinalImage, read_final
@@ -31,7 +32,7 @@ class FinalSet:
 
 
 def read_final_set(synthetic_set: SyntheticSet) -> FinalSet:
-    """Every image of the set with its columns. Raises ProvenanceError where a file is damaged or missing."""
+    """Every image of the set with its columns. Raises ProvenanceError, IntegrityError for damage and gaps."""
     prepared = PreparedImages.read(set_folder(synthetic_set))
     finals = [_read(prepared, row) for row in range(len(prepared.draft.images))]
     known = [final.metadata for final in finals if final.metadata]
@@ -90,4 +91,8 @@ def _tiled(tiles: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray
 
 def _read(prepared: PreparedImages, row: int) -> FinalImage:
     name = prepared.draft.images[row].files[0].path
-    return read_final((prepared.folder / name).read_bytes(), where=name)
+    try:
+        data = (prepared.folder / name).read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"cannot be read ({error.strerror})", where=name, remedy="draw the set anew") from error
+    return read_final(data, where=name)

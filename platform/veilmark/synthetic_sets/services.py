@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
@@ -84,8 +85,7 @@ def synthetic_set_draw(*, synthetic_set: SyntheticSet, progress: Progress) -> No
     """Sample, mark, write, read back. Called by the job. Raises GeneratorError, ProvenanceError, IntegrityError."""
     with working(synthetic_set, kind="synthetic_set", acting_user=synthetic_set.created_by):
         folder = run_folder(synthetic_set.training_run)
-        if folder_digest(folder) != synthetic_set.generator_digest:
-            raise IntegrityError("was changed since it was trained", where=str(folder), remedy="train it anew")
+        _require_unchanged(folder, synthetic_set)
         cells = [CellCount(**cell) for cell in synthetic_set.counts]
         images = sample_generator(folder, cells, seed=synthetic_set.seed, progress=progress)
         # What a killed worker left half written was never digested by anybody.
@@ -100,6 +100,16 @@ def synthetic_set_draw(*, synthetic_set: SyntheticSet, progress: Progress) -> No
             progress=lambda done, total: progress(done, total, "writing marked images"),
         )
         _finish(synthetic_set, prepared)
+
+
+def _require_unchanged(folder: Path, synthetic_set: SyntheticSet) -> None:
+    where = f"generator of {synthetic_set}"
+    try:
+        digest = folder_digest(folder)
+    except OSError as error:
+        raise IntegrityError(f"cannot be read ({error.strerror})", where=where, remedy="train it anew") from error
+    if digest != synthetic_set.generator_digest:
+        raise IntegrityError("was changed since it was trained", where=where, remedy="train it anew")
 
 
 def _metadata(synthetic_set: SyntheticSet, images: ImageSet) -> list[ImageMetadata]:

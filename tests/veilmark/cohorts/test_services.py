@@ -84,7 +84,15 @@ def test_codes_derive_from_nothing(take_in, arrays):
     assert not first & second
 
 
-def test_a_split_depends_on_the_seed_and_parts_no_one(take_in, arrays):
+def test_a_split_repeats_with_its_seed(take_in, arrays):
+    first, again, other = (
+        cohort_images(take_in(arrays, name=name, split_seed=seed)).split.tolist()
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again != other
+
+
+def test_a_split_parts_no_one(take_in, arrays):
     cohort = take_in(arrays)
     sizes = {name: len(people) for name, people in splits_of(cohort).items()}
     assert sizes == cohort.n_subjects_by_split == {"train": 24, "holdout": 8, "control": 8}
