@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from policies.profile import load_profile
 from veilmark.dashboards.demo import display, path
 from veilmark.dashboards.demo.people import demo_people
 from veilmark.dashboards.demo.summary import print_summary
@@ -30,12 +31,12 @@ class Command(BaseCommand):
         parser.add_argument("--profile", default="internal")
         parser.add_argument("--generator", default="latent-statistics")
         parser.add_argument("--epsilon", type=float, default=8.0)
-        parser.add_argument("--images", type=int, default=600)
+        parser.add_argument("--images", type=int, default=1000)
         parser.add_argument("--size", type=int, default=64)
 
     def handle(self, *_: Any, **options: Any) -> None:
         started = time.monotonic()
-        call_command("migrate", verbosity=0)
+        load_profile(options["profile"])  # a misspelt one is told now, not after the training
         chosen = path.DemoOptions(
             cohort=options["cohort"],
             mapping=options["mapping"],
@@ -51,6 +52,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _run(self, options: path.DemoOptions) -> bool:
+        call_command("migrate", verbosity=0)
         people = demo_people()
         with worker(), site() as address:
             cohort = path.take_in_cohort(people, options)
