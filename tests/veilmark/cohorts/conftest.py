@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -113,15 +112,17 @@ def traces(people: Any, var: Path) -> Callable[[], dict[str, Any]]:
     from veilmark.cohorts.models import Cohort, ContractResult
     from veilmark.ledger.models import Event
 
-    for name in ("files", "scratch"):
-        shutil.rmtree(var / name, ignore_errors=True)
+    def files() -> set[Path]:
+        return {path for name in ("files", "scratch") for path in (var / name).rglob("*") if path.is_file()}
+
+    before = files()
 
     def found() -> dict[str, Any]:
         return {
             "cohorts": Cohort.objects.count(),
             "results": ContractResult.objects.count(),
             "events": list(Event.objects.exclude(kind="person:created").values_list("kind", flat=True)),
-            "files": [path for name in ("files", "scratch") for path in (var / name).rglob("*") if path.is_file()],
+            "files": sorted(files() - before),
         }
 
     return found
