@@ -93,7 +93,11 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize(("rule", "change"), [*MISSING.items(), ("membership", lose_power)], ids=str)
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [*MISSING.items(), ("membership", lose_power)],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
 def test_what_is_not_known_is_no_pass(walked, run_jobs, rule, change):
     change(walked)
     draft = ReleaseDraft(name="second", title="Second")

@@ -71,7 +71,9 @@ INTERESTS = {"its custodian": make_custodian, "its trainer": make_trainer, "one 
 
 
 @pytest.mark.parametrize(
-    ("interest", "make"), [*INTERESTS.items(), ("its trainer", make_drawer)], ids=lambda value: str(value)[:30]
+    ("interest", "make"),
+    [*INTERESTS.items(), ("its trainer", make_drawer)],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_who_has_an_interest_neither_votes_nor_signs(people, reviewed, interest, make):
     make(people, reviewed)

@@ -28,7 +28,7 @@ from veilmark.synthetic_sets.services import synthetic_set_create
 from veilmark.training_runs.models import TrainingRun
 from veilmark.training_runs.services import TrainingPlan, training_run_start
 
-N_PHANTOM_SUBJECTS = 700
+N_PHANTOM_SUBJECTS = 1000
 PHANTOM_SEED = 1
 DEFAULT_PUBLIC_N = 1000
 MEANING = "I reviewed the audits and the decision and answer for this release."
