@@ -33,7 +33,7 @@ class TrainingForm(forms.Form):
         label="Public image set on the server",
         required=False,
         max_length=500,
-        help_text="Path of an .npz for pretraining, at no privacy cost. Empty: the procedural phantoms.",
+        help_text="Name of an .npz in var/public, used at no privacy cost. Empty: the procedural phantoms.",
     )
 
     def plan(self) -> TrainingPlan:

@@ -35,7 +35,8 @@ from veilmark.training_runs.recorder import LedgerRecorder, require_within_budge
 class TrainingPlan:
     """What the custodian asks for. `epsilon`, `delta` and `accountant` bound the cost; the rest cannot raise it.
 
-    image_size: pixels a side of what the generator sees and draws. public_data: a public image set on the server.
+    image_size: pixels a side of what the generator sees and draws. public_data: the name of a public image set that
+    the operator put into `var/public`, empty for phantoms.
     """
 
     generator: str = "latent-statistics"
@@ -52,6 +53,18 @@ class TrainingPlan:
 def run_folder(run: TrainingRun) -> Path:
     """Where the run's generator folder lies. It holds noised results only, never private data."""
     return Path(settings.VEILMARK_VAR) / "training_runs" / str(run.pk)
+
+
+def public_path(name: str) -> Path:
+    """The file of a public image set: one that the operator put there, never any other file of the server.
+
+    Raises ApplicationError where there is none of that name.
+    """
+    folder = (Path(settings.VEILMARK_VAR) / "public").resolve()
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise ApplicationError("no such public set", where=name, remedy="the operator puts an .npz into var/public")
+    return path
 
 
 def budget_of(cohort: Cohort, plan: TrainingPlan) -> PrivacyBudget:
@@ -104,6 +117,8 @@ def _require_possible(plan: TrainingPlan) -> None:
     generator = get_generator(plan.generator)
     build_config(generator.config_class, plan.config)
     require_seed(plan.seed)
+    if plan.public_data:
+        public_path(plan.public_data)
     if plan.device not in DEVICES:
         raise ConfigError(f"is {plan.device!r}", where="device", remedy=f"choose one of {', '.join(DEVICES)}")
     if not 16 <= plan.image_size <= 512:
@@ -136,7 +151,7 @@ def _plan_of(run: TrainingRun) -> TrainingPlan:
 def _public_images(run: TrainingRun) -> ImageSet | None:
     if not run.public_data:
         return None
-    return resize_images(ImageSet.load(Path(run.public_data)), run.image_size)
+    return resize_images(ImageSet.load(public_path(run.public_data)), run.image_size)
 
 
 @transaction.atomic

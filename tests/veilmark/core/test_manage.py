@@ -52,6 +52,8 @@ def manage(monkeypatch):
     spec = importlib.util.spec_from_file_location("manage", ROOT / "manage.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    # Django is set up already; doing it again would reconfigure logging and close the handlers of this very test run.
+    monkeypatch.setattr("django.setup", lambda: None)
 
     def run(*arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["manage.py", *arguments])

@@ -44,6 +44,12 @@ REFUSED = {
     "delta of nothing": ({"delta": 0.0}, BudgetError, "delta: delta is 0.0"),
     "delta above its bound": ({"delta": 1e-3}, BudgetError, "delta: delta 0.001 is above 1/(10 x public n) = 0.00033"),
     "spent already": ({"epsilon": 2.5}, BudgetError, "budget of cohort walked: epsilon 8.00 of 10 is spent"),
+    "public set that is not there": ({"public_data": "none.npz"}, ApplicationError, "none.npz: no such public set"),
+    "public set elsewhere on the server": (
+        {"public_data": "../files"},
+        ApplicationError,
+        "../files: no such public set",
+    ),
     "unknown generator": ({"generator": "dall-e"}, ConfigError, "dall-e"),
     "unknown setting": ({"config": {"colour": 3}}, ConfigError, "colour: no such setting; choose among"),
     "setting out of range": ({"config": {"n_components": 0}}, ConfigError, "n_components: is 0"),
