@@ -48,7 +48,7 @@ unit: $(STAMP) ## The tests on the embedded database, pages in a real browser am
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-postgres: $(STAMP) ## Repeat the database tests on a PostgreSQL started for them
-	$(BIN)/python tests/on_postgres.py $(BIN)/pytest -m database
+	$(BIN)/python tests/on_postgres.py $(BIN)/pytest -n 2 --dist loadfile -m "database and not browser and not slow"
 
 browser: $(STAMP) ## The browser tests alone
 	$(BIN)/pytest -m browser
