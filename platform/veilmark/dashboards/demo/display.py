@@ -57,6 +57,8 @@ def wait_for(job: Job | None, title: str) -> None:
 def facts_table(title: str, rows: Mapping[str, str]) -> None:
     """Names and values."""
     table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")  # a digest that is cut short is no digest
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
