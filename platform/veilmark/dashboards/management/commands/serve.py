@@ -17,6 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
 
     def handle(self, *_: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that site and worker stop as well
         call_command("migrate", verbosity=0)
         with worker(), site(host=options["host"], port=options["port"]) as address:
             self.stdout.write(f"Veilmark is at {address} (Ctrl-C stops it)")
