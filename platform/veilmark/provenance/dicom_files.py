@@ -37,7 +37,7 @@ class DicomWriter:
                 version=self.version,
                 mark=mark_id,
                 sex=metadata.sex if metadata.sex in {"M", "F", "O"} else "",
-                description=metadata.label,
+                description=metadata.label[:64],  # a short text (PS3.5 6.2, LO)
                 made_on=self.made_on,
                 comment=metadata_comment(metadata),
             )

@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from django.db import transaction
@@ -22,9 +23,9 @@ from veilmark.jobs.services import job_enqueue
 from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import PreparedImages, prepare_images
+from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.synthetic_sets.counts import even_cells, require_size
-from veilmark.synthetic_sets.dicom_writer import SyntheticWriter
 from veilmark.synthetic_sets.final_files import n_marks_found
 from veilmark.synthetic_sets.models import MAX_SERIAL, SyntheticSet
 from veilmark.synthetic_sets.selectors import set_folder
@@ -96,7 +97,7 @@ def synthetic_set_draw(*, synthetic_set: SyntheticSet, progress: Progress) -> No
             metadata=_metadata(synthetic_set, images),
             mark_release=synthetic_set.serial,
             created_at=synthetic_set.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            writers=[SyntheticWriter(generator=synthetic_set.training_run.generator)],
+            writers=[DicomWriter(generator=synthetic_set.training_run.generator, version=version("veilmark"))],
             progress=lambda done, total: progress(done, total, "writing marked images"),
         )
         _finish(synthetic_set, prepared)
