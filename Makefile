@@ -10,7 +10,7 @@ PROFILE ?= internal
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve worker test lint types contracts unit test-postgres browser bench proofs clean
+.PHONY: help install demo serve worker test lint types contracts unit test-postgres browser bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
