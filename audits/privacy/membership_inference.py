@@ -22,7 +22,7 @@ from audits.stats import Doubles, auc, auc_interval, clopper_pearson, rows_by_su
 from generators.data import ImageSet
 
 MIN_FOR_RATE = 100
-CONTROL_CONFIDENCE = 0.99
+CONTROL_CONFIDENCE = 0.999  # one fit cohort in a thousand is refused by chance; a mismatched source is far out
 # Of the median squared distance to the nearest control image: narrow, so that one close image outweighs a crowd.
 KERNEL_WIDTH = 0.2
 

@@ -265,8 +265,8 @@ def walk_models() -> list[Any]:
     return [apps.get_model(label) for label in labels.split()]
 
 
-def walk_to_ready(folder: Path) -> None:
-    """A custodian's part of the path, through the services and the code that a worker runs."""
+def walk_to_ready(folder: Path) -> str:
+    """A custodian's part of the path, through the services and the code that a worker runs; why it is not READY."""
     from generators.base import no_progress
     from veilmark.accounts.models import Role
     from veilmark.accounts.services import person_create
@@ -296,7 +296,7 @@ def walk_to_ready(folder: Path) -> None:
     draft = ReleaseDraft(name="walked", title="Phantom chests")
     release = release_create(synthetic_set=synthetic_set, draft=draft, acting_user=custodian)
     release_submit(release=release, acting_user=custodian)
-    assert carried_out(release).state == "ready", release.state_reason
+    return "" if carried_out(release).state == "ready" else release.state_reason
 
 
 @pytest.fixture(scope="session")
@@ -305,11 +305,15 @@ def walk(django_db_setup: None, django_db_blocker: Any, var: Path, phantom_folde
     from django.core.serializers import serialize
     from django.db import transaction
 
-    with django_db_blocker.unblock(), transaction.atomic():
-        walk_to_ready(phantom_folder)
-        rows = serialize("json", [row for model in walk_models() for row in model.objects.order_by("pk")])
-        transaction.set_rollback(True)
-    return rows
+    # The audits accuse about one innocent set in a hundred, by their stated level: three in a row are no accident.
+    for _ in range(3):
+        with django_db_blocker.unblock(), transaction.atomic():
+            refused = walk_to_ready(phantom_folder)
+            rows = serialize("json", [row for model in walk_models() for row in model.objects.order_by("pk")])
+            transaction.set_rollback(True)
+        if not refused:
+            return rows
+    pytest.fail(f"three walks in a row were refused: {refused}")
 
 
 @pytest.fixture
