@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 from generators.base import BudgetError
-from generators.privacy import ACCOUNTANTS, GaussianEvent, PrivacySpend
+from generators.privacy import ACCOUNTANTS, NO_ACCOUNTANT, GaussianEvent, PrivacySpend
 
 RDP_ORDERS = (*(1 + x / 10 for x in range(1, 100)), *range(11, 64), 80, 100, 128, 192, 256, 512, 1024, 2048)
 LARGEST_NOISE = 1e5
@@ -43,6 +43,8 @@ def epsilon_of(events: Iterable[GaussianEvent], delta: float, accountant: str) -
 
     Raises BudgetError for an unknown accountant or an epsilon that the accountant cannot compute.
     """
+    if accountant == NO_ACCOUNTANT:
+        return math.inf
     if accountant not in ACCOUNTANTS:
         raise BudgetError(f"is {accountant!r}", where="accountant", remedy=f"choose one of {', '.join(ACCOUNTANTS)}")
     merged = merge_events(event for event in events if event.sample_rate > 0)
@@ -133,8 +135,11 @@ def noise_multiplier_for(
 ) -> float:
     """The least noise multiplier (to 0.2 %) with which `steps` steps after the events `already` stay in the budget.
 
-    Raises BudgetError where the budget is already spent or too small for any noise to help.
+    0 for a reference without privacy. Raises BudgetError where the budget is already spent or too small for any noise.
     """
+
+    if accountant == NO_ACCOUNTANT:
+        return 0.0
 
     def within(noise: float) -> bool:
         if noise <= SMALLEST_NOISE:

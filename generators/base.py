@@ -104,29 +104,37 @@ class GeneratorCard:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training run, as a generator is given it.
+
+    images: the train split. config: values for `config_class`. out: the generator folder, made and checked.
+    seed: repeats initial weights and public steps, never anything private. public: the operator's public images.
+    device: auto, cpu or cuda. resume: whether `out` holds a killed run of the same fingerprint.
+    """
+
+    images: ImageSet
+    budget: PrivacyBudget
+    config: Mapping[str, object]
+    out: Path
+    seed: int
+    public: ImageSet | None
+    device: str
+    recorder: SpendRecorder
+    progress: Progress
+    resume: bool
+
+
 class Generator(Protocol):
     """One family of generators. One file implements it; one line in `registry.py` names it."""
 
     name: str
     config_class: type[object]
 
-    def train(
-        self,
-        images: ImageSet,
-        *,
-        budget: PrivacyBudget,
-        config: Mapping[str, object],
-        out: Path,
-        seed: int,
-        public: ImageSet | None,
-        device: str,
-        recorder: SpendRecorder,
-        progress: Progress,
-        resume: bool,
-    ) -> GeneratorCard:
-        """Train on `images` within `budget` and leave a generator folder in `out` (card, safetensors, steps.log).
+    def train(self, run: Run) -> GeneratorCard:
+        """Train within `run.budget` and leave a generator folder in `run.out` (card, safetensors, steps.log).
 
-        Only images whose `split` is train (or that have no split) may be looked at. Raises GeneratorError.
+        Raises GeneratorError.
         """
 
     def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:

@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.base import GeneratorCard, SpendRecorder
+from generators.base import GeneratorCard, Run
 from generators.conditions import Vocabulary
 from generators.data import ImageSet
 from generators.folder import versions, write_card
-from generators.privacy import PrivacyBudget
+from generators.privacy import NON_PRIVATE_NOTE
 from generators.steps_log import spent_from_log
 
 
 def finish_run(
-    out: Path,
+    run: Run,
     *,
     name: str,
-    config: Mapping[str, object],
-    images: ImageSet,
-    budget: PrivacyBudget,
+    settings: object,
     vocabulary: Vocabulary,
     public_data: Sequence[Mapping[str, str]],
-    seed: int,
     packages: Sequence[str],
-    recorder: SpendRecorder,
+    notes: Sequence[str] = (),
 ) -> GeneratorCard:
-    """Settle what `steps.log` says was spent, and write `generator.json`."""
-    spend = spent_from_log(out)
-    recorder.settle(spend)
+    """Settle what `steps.log` says was spent, and write `generator.json`. settings: the generator's config."""
+    spend = spent_from_log(run.out)
+    run.recorder.settle(spend)
     card = GeneratorCard(
         name=name,
-        config=config,
-        data_digest=images.digest,
-        budget=budget,
+        config=asdict(settings),  # type: ignore[call-overload]  # every config is a dataclass
+        data_digest=run.images.digest,
+        budget=run.budget,
         spend=spend,
         labels=vocabulary.labels,
         sexes=vocabulary.sexes,
         age_groups=vocabulary.age_groups,
-        image_size=images.images.shape[1],
-        bit_depth=int(images.max_value).bit_length(),
-        channels=images.channels,
+        image_size=run.images.images.shape[1],
+        bit_depth=int(run.images.max_value).bit_length(),
+        channels=run.images.channels,
         public_data=public_data,
-        seed=seed,
+        seed=run.seed,
         versions=versions(*packages),
+        notes=tuple(notes) if run.budget.is_private else (NON_PRIVATE_NOTE, *notes),
     )
-    write_card(out, card)
+    write_card(run.out, card)
     return card
 
 

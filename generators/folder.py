@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from generators.base import GeneratorCard, GeneratorError, ResumeError
 from generators.files import replacing, write_text
-from generators.privacy import GaussianEvent, PrivacyBudget, PrivacySpend
+from generators.privacy import NO_ACCOUNTANT, GaussianEvent, PrivacyBudget, PrivacySpend
 
 CARD = "generator.json"
 RUN = "run.json"
@@ -72,7 +73,16 @@ def check_same_run(out: Path, fingerprint: Mapping[str, object], *, resume: bool
 
 
 def write_card(out: Path, card: GeneratorCard) -> None:
-    write_text(out / CARD, json.dumps(asdict(card), indent=1))
+    write_text(out / CARD, json.dumps(strict_json(asdict(card)), indent=1, allow_nan=False))
+
+
+def strict_json(value: Any) -> Any:
+    """A tree as JSON can hold it: an infinite number, the epsilon of a reference without privacy, becomes null."""
+    if isinstance(value, Mapping):
+        return {name: strict_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def load_card(folder: Path) -> GeneratorCard:
@@ -82,9 +92,11 @@ def load_card(folder: Path) -> GeneratorCard:
     refuse_pickle(folder)
     row = read_json(folder / CARD)
     try:
-        spend = dict(row["spend"])
+        spend, budget = ({**row[part]} for part in ("spend", "budget"))
+        if budget["accountant"] == NO_ACCOUNTANT:
+            budget["target_epsilon"] = spend["spent_epsilon"] = math.inf
         spend["events"] = tuple(GaussianEvent(**event) for event in spend["events"])
-        return GeneratorCard(**{**row, "budget": PrivacyBudget(**row["budget"]), "spend": PrivacySpend(**spend)})
+        return GeneratorCard(**{**row, "budget": PrivacyBudget(**budget), "spend": PrivacySpend(**spend)})
     except (KeyError, TypeError, ValueError) as error:
         raise ResumeError("generator.json is damaged", where=str(folder), remedy="train again") from error
 

@@ -7,20 +7,14 @@ each label and group, decoded, and given public detail. Best on small cohorts, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from generators.accounting import noise_multiplier_for, spend_of
-from generators.base import (
-    CellCount,
-    ConfigError,
-    GeneratorCard,
-    Progress,
-    SpendRecorder,
-)
+from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
@@ -35,7 +29,6 @@ from generators.latent_release import (
     planned_events,
     release,
 )
-from generators.privacy import PrivacyBudget
 from generators.public_basis import Array, PublicBasis, fit_basis, unit_pixels
 from generators.public_images import public_entry, public_or_phantoms
 from generators.steps_log import read_log
@@ -82,49 +75,33 @@ class LatentStatistics:
     name = NAME
     config_class = LatentStatisticsConfig
 
-    def train(
-        self,
-        images: ImageSet,
-        *,
-        budget: PrivacyBudget,
-        config: Mapping[str, object],
-        out: Path,
-        seed: int,
-        public: ImageSet | None,
-        device: str,  # noqa: ARG002 (the protocol's; nothing here is heavy enough for an accelerator)
-        recorder: SpendRecorder,
-        progress: Progress,
-        resume: bool,
-    ) -> GeneratorCard:
+    def train(self, run: Run) -> GeneratorCard:
         """See the protocol. A run killed before its release reached the disk is charged and has to be paid again."""
-        settings = build_config(LatentStatisticsConfig, config)
+        settings = build_config(LatentStatisticsConfig, run.config)
+        images, progress = run.images, run.progress
         vocabulary = Vocabulary.of(images, settings.labels)
         design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
         rows = design.rows(vocabulary.numbers(images))
         progress(0, 3, "fitting the public basis")
         basis = fit_basis(
-            public_or_phantoms(public, images),
+            public_or_phantoms(run.public, images),
             n_components=settings.n_components,
             radius_quantile=settings.radius_quantile,
             whitening=settings.whitening,
         )
         progress(1, 3, "projecting")
-        if not (resume and (out / RELEASE).exists()):
+        if not (run.resume and (run.out / RELEASE).exists()):
             data = PrivateLatents(latents=basis.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
-            save_tensors(out / BASIS, asdict(basis) | {"radius": np.array(basis.radius)})
-            _charge_and_release(data, design, basis, settings, budget, images.privacy_unit, recorder, out)
+            save_tensors(run.out / BASIS, asdict(basis) | {"radius": np.array(basis.radius)})
+            _charge_and_release(data, design, basis, settings, run)
         progress(2, 3, "writing the card")
         card = finish_run(
-            out,
+            run,
             name=NAME,
-            config=asdict(settings),
-            images=images,
-            budget=budget,
+            settings=settings,
             vocabulary=vocabulary,
-            public_data=[public_entry(public, "basis"), public_entry(None, "detail")],
-            seed=seed,
+            public_data=[public_entry(run.public, "basis"), public_entry(None, "detail")],
             packages=("scipy",),
-            recorder=recorder,
         )
         progress(3, 3, "done")
         return card
@@ -148,18 +125,12 @@ class LatentStatistics:
 
 
 def _charge_and_release(
-    data: PrivateLatents,
-    design: Design,
-    basis: PublicBasis,
-    settings: LatentStatisticsConfig,
-    budget: PrivacyBudget,
-    privacy_unit: str,
-    recorder: SpendRecorder,
-    out: Path,
+    data: PrivateLatents, design: Design, basis: PublicBasis, settings: LatentStatisticsConfig, run: Run
 ) -> None:
     """Reserve, release, store. Killed attempts count: only what they left of the budget is used."""
-    earlier = read_log(out)
+    earlier = read_log(run.out)
     already = () if earlier is None else earlier.events
+    budget = run.budget
     noise_multiplier = noise_multiplier_for(
         target_epsilon=budget.target_epsilon,
         delta=budget.target_delta,
@@ -168,12 +139,12 @@ def _charge_and_release(
         accountant=budget.accountant,
         already=already,
     )
-    recorder.reserve(
+    run.recorder.reserve(
         spend_of(
             (*already, *planned_events(noise_multiplier, settings.shares)),
             delta=budget.target_delta,
             accountant=budget.accountant,
-            privacy_unit=privacy_unit,
+            privacy_unit=run.images.privacy_unit,
         )
     )
     noisy = release(
@@ -183,10 +154,10 @@ def _charge_and_release(
         residual_radius=basis.radius * settings.residual_factor,
         noise_multiplier=noise_multiplier,
         shares=settings.shares,
-        recorder=recorder,
+        recorder=run.recorder,
         first_step=0 if earlier is None else earlier.n_steps,
     )
-    save_tensors(out / RELEASE, noisy.tensors)
+    save_tensors(run.out / RELEASE, noisy.tensors)
 
 
 def _load_basis(folder: Path) -> PublicBasis:

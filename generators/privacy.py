@@ -14,6 +14,9 @@ from generators.base import BudgetError
 ADJACENCY = "add_remove_subject"
 DEFAULT_DELTA = 1e-5
 ACCOUNTANTS = ("rdp", "prv")
+# A reference trained without noise: no accountant can count it, and no shipped profile releases it.
+NO_ACCOUNTANT = "none"
+NON_PRIVATE_NOTE = "NOT PRIVATE: trained without noise as an upper reference; its images may show the people it saw"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,26 @@ class PrivacyBudget:
     privacy_unit: str = "subject"
     adjacency: str = ADJACENCY
 
+    @classmethod
+    def without_privacy(cls, *, public_n_subjects: int, privacy_unit: str = "subject") -> PrivacyBudget:
+        """The budget of a reference without privacy: infinite epsilon, counted by nobody."""
+        return cls(
+            target_epsilon=math.inf,
+            target_delta=1 / (10 * max(1, public_n_subjects)),
+            public_n_subjects=public_n_subjects,
+            accountant=NO_ACCOUNTANT,
+            privacy_unit=privacy_unit,
+        )
+
+    @property
+    def is_private(self) -> bool:
+        """False for a reference alone, which is trained without noise."""
+        return self.accountant != NO_ACCOUNTANT
+
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.target_epsilon) and self.target_epsilon > 0):
+        if self.accountant == NO_ACCOUNTANT and self.target_epsilon != math.inf:
+            raise BudgetError("is 'none'", where="accountant", remedy="only a run without privacy has none")
+        if self.is_private and not (math.isfinite(self.target_epsilon) and self.target_epsilon > 0):
             raise BudgetError(f"epsilon is {self.target_epsilon}", where="epsilon", remedy="give a number above 0")
         if not 0 < self.target_delta < 1:
             raise BudgetError(f"delta is {self.target_delta}", where="delta", remedy="give a number in (0, 1)")
@@ -45,7 +66,7 @@ class PrivacyBudget:
                 where="delta",
                 remedy=f"use at most {limit:g}",
             )
-        if self.accountant not in ACCOUNTANTS:
+        if self.accountant not in (*ACCOUNTANTS, NO_ACCOUNTANT):
             raise BudgetError(
                 f"is {self.accountant!r}", where="accountant", remedy=f"choose one of {', '.join(ACCOUNTANTS)}"
             )

@@ -12,6 +12,7 @@ from generators.base import (
     DataError,
     GeneratorCard,
     Progress,
+    Run,
     SpendRecorder,
     no_progress,
 )
@@ -68,16 +69,18 @@ def train_generator(  # noqa: PLR0913 (every one a named choice of the caller)
         return load_card(out)
     log = StepsLog(out)
     return generator.train(
-        train,
-        budget=budget,
-        config=settings,
-        out=out,
-        seed=seed,
-        public=public,
-        device=device,
-        recorder=log if recorder is None else Recorders((log, recorder)),
-        progress=progress,
-        resume=resume,
+        Run(
+            images=train,
+            budget=budget,
+            config=settings,
+            out=out,
+            seed=seed,
+            public=public,
+            device=device,
+            recorder=log if recorder is None else Recorders((log, recorder)),
+            progress=progress,
+            resume=resume,
+        )
     )
 
 

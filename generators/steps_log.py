@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,13 +22,21 @@ FILE = "steps.log"
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedRun:
-    """What stands in a log. planned: the last reservation. n_torn: lines that could not be read."""
+    """What stands in a log. planned: the last reservation. n_torn: lines that could not be read.
+
+    by_phase: readable steps of each phase.
+    """
 
     planned: PrivacySpend
     events: tuple[GaussianEvent, ...]
     n_steps: int
     n_torn: int
     settled: bool
+    by_phase: Mapping[str, int]
+
+    def steps_of(self, phase: str) -> int:
+        """Steps of that phase at most: a line that cannot be read may have been one of them."""
+        return self.by_phase.get(phase, 0) + self.n_torn
 
 
 class StepsLog:
@@ -107,6 +116,7 @@ def read_log(folder: Path) -> LoggedRun | None:
         n_steps=len(steps) + n_torn,
         n_torn=n_torn,
         settled=any(row is not None and row["kind"] == "settle" for row in rows),
+        by_phase=Counter(str(row["phase"]) for row in steps),
     )
 
 
@@ -130,7 +140,7 @@ def _row(line: bytes) -> dict[str, object] | None:
     try:
         row = json.loads(line)
         if row["kind"] == "step":
-            _number(row, "noise_multiplier"), _number(row, "sample_rate")
+            _number(row, "noise_multiplier"), _number(row, "sample_rate"), row["phase"]
         elif row["kind"] == "reserve":
             _spend(row)
         elif row["kind"] != "settle":

@@ -1,37 +1,61 @@
 """The one private training loop: DP-SGD with one gradient a subject.
 
-Each step draws subjects by Poisson sampling, takes the mean gradient over a subject's images, clips it as a whole to
-`max_grad_norm`, sums, adds Gaussian noise of standard deviation noise_multiplier * max_grad_norm, and divides by the
-expected batch size, a public number. The step's cost is on disk before its noise is drawn. Conventions and accounting
-are Opacus's (Yousefpour et al. 2021); the mechanism is Abadi et al. 2016 with the subject as its unit.
+Each step draws subjects by Poisson sampling, takes the gradient of each one's mean loss (`subject_gradients`), clips it
+as a whole to `max_grad_norm`, sums, adds Gaussian noise of standard deviation noise_multiplier * max_grad_norm, and
+divides by the expected batch size, a public number. The step's cost is on disk before its noise is drawn. Conventions
+and accounting are Opacus's (Yousefpour et al. 2021); the mechanism is Abadi et al. 2016 with the subject as its unit.
 
 Draws and noise come from the operating system and are not repeatable. What the guarantee rests on is `DpSgdPlan`;
-`microbatch`, the device and the checkpoints change speed alone.
+microbatch, device and checkpoints change speed alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from generators.accounting import noise_multiplier_for, spend_of
-from generators.base import Progress, ResumeError, SpendRecorder
-from generators.folder import load_tensors, save_tensors
+from generators.base import Progress, ResumeError, Run, SpendRecorder
+from generators.checkpoints import (
+    Arrays,
+    load_network,
+    load_optimizer,
+    network_tensors,
+    optimizer_tensors,
+    read_tensors,
+)
+from generators.config import setting
+from generators.folder import save_tensors
+from generators.pretraining import move_average
 from generators.privacy import GaussianEvent, PrivacyBudget, StepRecord
 from generators.secure_random import secure_normal, secure_poisson_draw
 from generators.steps_log import read_log
+from generators.subject_gradients import Loss, SubjectData, clipped_sum
 
 CHECKPOINT = "checkpoint.safetensors"
+PHASE = "train"
 
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""loss(network, images [K, C, H, W], conditions [K, c]) -> losses [K], one for each image on its own."""
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateSettings:
+    """What every generator trained by this loop can be told. The first three enter the guarantee."""
+
+    batch_size: int = setting(48, "expected subjects a step", low=1, changes_privacy=True)
+    n_steps: int = setting(120, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    max_grad_norm: float = setting(1.0, "clipping norm of a subject's gradient", low=1e-6, changes_privacy=True)
+    learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
+    views: int = setting(2, "images of one subject, or views of them, that one step looks at", low=1, high=64)
+    average: float = setting(0.0, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
+    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
+    checkpoint_every: int = setting(20, "steps between checkpoints", low=1)
+    labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +63,7 @@ class DpSgdPlan:
     """Everything that the guarantee rests on.
 
     sample_rate: chance of a subject to enter a step. expected_batch_size: sample_rate * public_n_subjects.
+    already: what the run spends before these steps, on a warm-up.
     """
 
     noise_multiplier: float
@@ -46,45 +71,40 @@ class DpSgdPlan:
     sample_rate: float
     n_steps: int
     expected_batch_size: float
+    already: tuple[GaussianEvent, ...] = ()
 
     @property
     def events(self) -> tuple[GaussianEvent, ...]:
         event = GaussianEvent(noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, steps=self.n_steps)
-        return (event,)
+        return (*self.already, event)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SubjectData:
-    """images [N, C, H, W] and conditions [N, c] on one device; owner [N] numbers the subjects from 0."""
+class Companion(Protocol):
+    """What is trained beside the private network from its weights alone, at no privacy cost: a GAN's generator."""
 
-    images: Tensor
-    conditions: Tensor
-    owner: NDArray[np.intp]
-    most_images: int
+    def after_step(self, step: int) -> None:
+        """Called after each private step; must look at no private image."""
 
-    @property
-    def n_subjects(self) -> int:
-        return int(self.owner.max()) + 1
+    def tensors(self) -> Arrays:
+        """Its state, under names that begin with `companion.`."""
 
-    def gather(self, subjects: NDArray[np.intp]) -> tuple[Tensor, Tensor, Tensor]:
-        """Images [S, K, ...], conditions [S, K, c] and weights [S, K] that sum to 1 over each subject's images.
-
-        A subject with more than K = `most_images` images enters with K of them, drawn anew each time.
-        """
-        rows = np.zeros((len(subjects), self.most_images), dtype=np.intp)
-        weights = np.zeros(rows.shape, dtype=np.float32)
-        for place, subject in enumerate(subjects):
-            own = np.flatnonzero(self.owner == subject)
-            if len(own) > self.most_images:
-                own = np.random.default_rng().choice(own, self.most_images, replace=False)
-            rows[place, : len(own)] = own
-            weights[place, : len(own)] = 1 / len(own)
-        index = torch.from_numpy(rows).to(self.images.device)
-        return self.images[index], self.conditions[index], torch.from_numpy(weights).to(self.images.device)
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from `tensors`."""
 
 
-def make_plan(budget: PrivacyBudget, *, batch_size: int, n_steps: int, max_grad_norm: float) -> DpSgdPlan:
-    """The plan whose noise spends the budget; a batch is at most the public number. Raises BudgetError."""
+def make_plan(
+    budget: PrivacyBudget,
+    *,
+    batch_size: int,
+    n_steps: int,
+    max_grad_norm: float,
+    already: Sequence[GaussianEvent] = (),
+) -> DpSgdPlan:
+    """The plan whose noise spends what `already` leaves of the budget; a batch is at most the public number.
+
+    A batch of the public number means sample rate 1: full batches and plain Gaussian composition.
+    Without privacy nothing is clipped. Raises BudgetError.
+    """
     batch_size = min(batch_size, budget.public_n_subjects)
     rate = batch_size / budget.public_n_subjects
     noise = noise_multiplier_for(
@@ -93,59 +113,70 @@ def make_plan(budget: PrivacyBudget, *, batch_size: int, n_steps: int, max_grad_
         sample_rate=rate,
         steps=n_steps,
         accountant=budget.accountant,
+        already=already,
     )
     return DpSgdPlan(
         noise_multiplier=noise,
-        max_grad_norm=max_grad_norm,
+        max_grad_norm=max_grad_norm if budget.is_private else float("inf"),
         sample_rate=rate,
         n_steps=n_steps,
         expected_batch_size=float(batch_size),
+        already=tuple(already),
     )
 
 
-def clipped_sum(
-    network: nn.Module, loss: Loss, data: SubjectData, subjects: NDArray[np.intp], *, bound: float, microbatch: int
-) -> dict[str, Tensor]:
-    """The sum over subjects of gradients of their mean loss, each clipped to norm `bound`; zeros for no subject.
+def reserve_plan(plan: DpSgdPlan, run: Run) -> None:
+    """Reserve the whole plan once; a resumed run must hold the same one. Raises ResumeError."""
+    logged = read_log(run.out)
+    if logged is None:
+        budget = run.budget
+        planned = spend_of(
+            plan.events,
+            delta=budget.target_delta,
+            accountant=budget.accountant,
+            privacy_unit=run.images.privacy_unit,
+        )
+        run.recorder.reserve(planned)
+    elif logged.planned.events != plan.events:
+        raise ResumeError(
+            "was planned for another budget", where=str(run.out), remedy="resume with the budget it began with"
+        )
 
-    A gradient that is not finite contributes nothing: it has no norm to clip.
+
+def train_network(
+    network: nn.Module,
+    loss: Loss,
+    run: Run,
+    settings: PrivateSettings,
+    *,
+    images: Tensor,
+    conditions: Tensor,
+    plan: DpSgdPlan,
+    companion: Companion | None = None,
+) -> None:
+    """`train_privately` with a run's own data and settings, reserving the plan first.
+
+    images [N, ...] and conditions [N, c] are those of `run.images`, row by row. Changes `network`.
     """
-    parameters = {name: value.detach() for name, value in network.named_parameters()}
-    total = {name: torch.zeros_like(value) for name, value in parameters.items()}
-
-    def subject_loss(values: dict[str, Tensor], images: Tensor, conditions: Tensor, weights: Tensor) -> Tensor:
-        def call(*inputs: Tensor) -> Tensor:
-            return functional_call(network, values, inputs)  # type: ignore[no-any-return]  # torch leaves it open
-
-        return (loss(_Call(call), images, conditions) * weights).sum()
-
-    gradients = vmap(grad(subject_loss), in_dims=(None, 0, 0, 0), randomness="different")
-    for start in range(0, len(subjects), microbatch):
-        each = gradients(parameters, *data.gather(subjects[start : start + microbatch]))
-        squares = torch.stack([value.flatten(1).float().square().sum(1) for value in each.values()])
-        norm = squares.sum(0).sqrt()
-        factor = torch.where(norm.isfinite(), (bound / norm.clamp_min(1e-12)).clamp_max(1.0), 0.0)
-        for name, value in each.items():
-            finite = torch.nan_to_num(value.float(), nan=0.0, posinf=0.0, neginf=0.0)
-            total[name] += torch.tensordot(factor, finite, dims=1)
-    return total
-
-
-class _Call(nn.Module):
-    """A function in a module's place, so that a loss reads the same in and out of `functional_call`."""
-
-    def __init__(self, call: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.forward = call
-
-
-def add_noise(total: Mapping[str, Tensor], plan: DpSgdPlan) -> dict[str, Tensor]:
-    """The private mean gradient: the sum, with fresh secure noise, over the expected batch size."""
-    std = plan.noise_multiplier * plan.max_grad_norm
-    return {
-        name: (value + torch.from_numpy(secure_normal(tuple(value.shape), std)).to(value)) / plan.expected_batch_size
-        for name, value in total.items()
-    }
+    device = next(network.parameters()).device
+    data = SubjectData(
+        images=images.to(device),
+        conditions=conditions.to(device),
+        owner=np.unique(run.images.subjects(), return_inverse=True)[1],
+        views=settings.views,
+    )
+    reserve_plan(plan, run)
+    train_privately(
+        network,
+        loss,
+        data,
+        plan=plan,
+        settings=settings,
+        out=run.out,
+        recorder=run.recorder,
+        progress=run.progress,
+        companion=companion,
+    )
 
 
 def train_privately(
@@ -154,84 +185,84 @@ def train_privately(
     data: SubjectData,
     *,
     plan: DpSgdPlan,
-    learning_rate: float,
-    microbatch: int,
-    checkpoint_every: int,
+    settings: PrivateSettings,
     out: Path,
     recorder: SpendRecorder,
     progress: Progress,
+    companion: Companion | None = None,
 ) -> None:
     """Run the plan's steps that `steps.log` does not hold yet, from the last checkpoint. Changes `network`.
 
     Steps that a killed run recorded after its last checkpoint are lost but stay charged, so the plan's number of
     steps, and with it the budget, is never exceeded.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    state = _State(network, settings, companion)
     logged = read_log(out)
-    n_charged = 0 if logged is None else logged.n_steps
+    n_charged = 0 if logged is None else logged.steps_of(PHASE)
     if (out / CHECKPOINT).exists():
-        _restore(out / CHECKPOINT, network, optimizer)
+        state.restore(out / CHECKPOINT)
     for step in range(n_charged, plan.n_steps):
         recorder.step(
-            StepRecord(step=step, noise_multiplier=plan.noise_multiplier, sample_rate=plan.sample_rate, phase="train")
+            StepRecord(step=step, noise_multiplier=plan.noise_multiplier, sample_rate=plan.sample_rate, phase=PHASE)
         )
-        drawn = np.flatnonzero(secure_poisson_draw(data.n_subjects, plan.sample_rate))
-        total = clipped_sum(network, loss, data, drawn, bound=plan.max_grad_norm, microbatch=microbatch)
-        noisy = add_noise(total, plan)
-        for name, parameter in network.named_parameters():
-            parameter.grad = noisy[name].to(parameter)
-        optimizer.step()
-        if (step + 1) % checkpoint_every == 0 or step + 1 == plan.n_steps:
-            _store(out / CHECKPOINT, network, optimizer)
+        private_step(network, loss, data, plan=plan, microbatch=settings.microbatch)
+        state.advance(step)
+        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == plan.n_steps:
+            save_tensors(out / CHECKPOINT, state.tensors())
         progress(step + 1, plan.n_steps, "training")
+    state.finish()
 
 
-def reserve_plan(
-    plan: DpSgdPlan, budget: PrivacyBudget, *, privacy_unit: str, out: Path, recorder: SpendRecorder
-) -> None:
-    """Reserve the whole plan once; a resumed run must hold the same one. Raises ResumeError."""
-    logged = read_log(out)
-    if logged is None:
-        recorder.reserve(
-            spend_of(plan.events, delta=budget.target_delta, accountant=budget.accountant, privacy_unit=privacy_unit)
-        )
-    elif logged.planned.events != plan.events:
-        raise ResumeError(
-            "was planned for another budget", where=str(out), remedy="resume with the budget it began with"
-        )
+def private_step(network: nn.Module, loss: Loss, data: SubjectData, *, plan: DpSgdPlan, microbatch: int) -> None:
+    """One Poisson draw, its clipped and noised gradient left in `network`'s `.grad`. The caller has charged it."""
+    drawn = np.flatnonzero(secure_poisson_draw(data.n_subjects, plan.sample_rate))
+    total = clipped_sum(network, loss, data, drawn, bound=plan.max_grad_norm, microbatch=microbatch)
+    noisy = add_noise(total, plan)
+    for name, parameter in network.named_parameters():
+        parameter.grad = noisy[name].to(parameter) if name in noisy else None
 
 
-def _store(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    tensors = network_tensors(network)
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": _array(value) for name, value in state.items()}
-    save_tensors(path, tensors)
+def add_noise(total: Mapping[str, Tensor], plan: DpSgdPlan) -> dict[str, Tensor]:
+    """The private mean gradient: the sum, with fresh secure noise, over the expected batch size."""
+    std = plan.noise_multiplier * plan.max_grad_norm if plan.noise_multiplier else 0.0
+    return {
+        name: (value + torch.from_numpy(secure_normal(tuple(value.shape), std)).to(value)) / plan.expected_batch_size
+        for name, value in total.items()
+    }
 
 
-def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    tensors = {name: torch.from_numpy(value) for name, value in load_tensors(path).items()}
-    load_network(network, tensors)
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, number, key = name.split(".")
-            state.setdefault(int(number), {})[key] = value.reshape(()) if key == "step" else value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+class _State:
+    """What one step changes and a checkpoint keeps: weights, optimizer, moving average, companion."""
 
+    def __init__(self, network: nn.Module, settings: PrivateSettings, companion: Companion | None) -> None:
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.network, self.companion, self.decay = network, companion, settings.average
+        self.optimizer = torch.optim.Adam(trained, lr=settings.learning_rate)
+        self.average = copy.deepcopy(network) if settings.average else None
 
-def network_tensors(network: nn.Module) -> dict[str, NDArray[np.generic]]:
-    """Weights as arrays named `network.*`."""
-    return {f"network.{name}": _array(value) for name, value in network.state_dict().items()}
+    def advance(self, step: int) -> None:
+        self.optimizer.step()
+        if self.average is not None:
+            move_average(self.average, self.network, decay=min(self.decay, (1 + step) / (10 + step)))
+        if self.companion is not None:
+            self.companion.after_step(step)
 
+    def finish(self) -> None:
+        """The weights that the run was for: the average where one is kept."""
+        if self.average is not None:
+            self.network.load_state_dict(self.average.state_dict())
 
-def load_network(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Weights from the tensors named `network.*`. Raises ResumeError where they do not fit."""
-    own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-    try:
-        network.load_state_dict(own)
-    except RuntimeError as error:
-        raise ResumeError("weights do not fit the network", where="checkpoint", remedy="train again") from error
+    def tensors(self) -> Arrays:
+        found = network_tensors(self.network) | optimizer_tensors(self.optimizer)
+        if self.average is not None:
+            found |= network_tensors(self.average, "average")
+        return found if self.companion is None else found | self.companion.tensors()
 
-
-def _array(value: Tensor) -> NDArray[np.generic]:
-    return np.asarray(value.detach().cpu().numpy())
+    def restore(self, path: Path) -> None:
+        tensors = read_tensors(path)
+        load_network(self.network, tensors)
+        load_optimizer(self.optimizer, tensors)
+        if self.average is not None:
+            load_network(self.average, tensors, "average")
+        if self.companion is not None:
+            self.companion.load(tensors)

@@ -7,56 +7,39 @@ and GroupNorm: every image is processed on its own, as gradients per subject nee
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generators.base import CellCount, ConfigError, GeneratorCard, Progress, SpendRecorder
+from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
+from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.folder import load_card, load_tensors, save_tensors
-from generators.privacy import PrivacyBudget
-from generators.public_basis import unit_pixels
+from generators.folder import load_card, save_tensors
+from generators.pretraining import pretrain
 from generators.public_images import public_entry, public_or_phantoms
-from generators.training import (
-    SubjectData,
-    load_network,
-    make_plan,
-    network_tensors,
-    reserve_plan,
-    train_privately,
-)
+from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.training import PrivateSettings, make_plan, train_network
 
 NAME = "vae"
 WEIGHTS = "network.safetensors"
 PIXEL_STD = 0.1
 SAMPLE_CHUNK = 256
-PUBLIC_BATCH = 32
 PUBLIC_LEARNING_RATE = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeConfig:
-    """Settings. The first three enter the guarantee, which the noise is then calibrated to; the others do not."""
+class VaeConfig(PrivateSettings):
+    """Settings, those of the private loop first."""
 
-    batch_size: int = setting(48, "expected subjects a step", low=1, changes_privacy=True)
-    n_steps: int = setting(120, "private steps", low=1, high=1_000_000, changes_privacy=True)
-    max_grad_norm: float = setting(1.0, "clipping norm of a subject's gradient", low=1e-6, changes_privacy=True)
     n_latents: int = setting(16, "latent dimensions", low=1, high=1024)
     width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)
-    learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
     public_steps: int = setting(200, "steps on public images before the private ones; 0 for none", low=0)
-    most_images: int = setting(2, "images of one subject that enter one step", low=1, high=64)
-    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
-    checkpoint_every: int = setting(20, "steps between checkpoints", low=1)
-    labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
 
 class VaeNetwork(nn.Module):
@@ -109,62 +92,34 @@ class ConditionalVae:
     name = NAME
     config_class = VaeConfig
 
-    def train(
-        self,
-        images: ImageSet,
-        *,
-        budget: PrivacyBudget,
-        config: Mapping[str, object],
-        out: Path,
-        seed: int,
-        public: ImageSet | None,
-        device: str,
-        recorder: SpendRecorder,
-        progress: Progress,
-        resume: bool,  # noqa: ARG002 (the protocol's; the log and the checkpoint say what is left)
-    ) -> GeneratorCard:
-        """See the protocol. `seed` repeats the initial weights and the public steps, nothing private."""
-        settings = build_config(VaeConfig, config)
-        vocabulary = Vocabulary.of(images, settings.labels)
+    def train(self, run: Run) -> GeneratorCard:
+        """See the protocol. `run.seed` repeats the initial weights and the public steps, nothing private."""
+        settings = build_config(VaeConfig, run.config)
+        vocabulary = Vocabulary.of(run.images, settings.labels)
         plan = make_plan(
-            budget,
+            run.budget,
             batch_size=settings.batch_size,
             n_steps=settings.n_steps,
             max_grad_norm=settings.max_grad_norm,
         )
-        place = _device(device)
-        network = _pretrained(settings, vocabulary, images, public, seed=seed, progress=progress).to(place)
-        data = SubjectData(
-            images=_pixels(images).to(place),
-            conditions=one_hot(vocabulary, vocabulary.numbers(images)).to(place),
-            owner=np.unique(images.subjects(), return_inverse=True)[1],
-            most_images=settings.most_images,
-        )
-        reserve_plan(plan, budget, privacy_unit=images.privacy_unit, out=out, recorder=recorder)
-        train_privately(
+        network = _pretrained(settings, vocabulary, run).to(pick_device(run.device))
+        train_network(
             network,
             vae_loss,
-            data,
+            run,
+            settings,
+            images=image_tensor(run.images),
+            conditions=one_hot(vocabulary, vocabulary.numbers(run.images)),
             plan=plan,
-            learning_rate=settings.learning_rate,
-            microbatch=settings.microbatch,
-            checkpoint_every=settings.checkpoint_every,
-            out=out,
-            recorder=recorder,
-            progress=progress,
         )
-        save_tensors(out / WEIGHTS, network_tensors(network))
+        save_tensors(run.out / WEIGHTS, network_tensors(network))
         return finish_run(
-            out,
+            run,
             name=NAME,
-            config=asdict(settings),
-            images=images,
-            budget=budget,
+            settings=settings,
             vocabulary=vocabulary,
-            public_data=[public_entry(public, "pretraining")] if settings.public_steps else [],
-            seed=seed,
+            public_data=[public_entry(run.public, "pretraining")] if settings.public_steps else [],
             packages=("torch", "opacus", "scipy"),
-            recorder=recorder,
         )
 
     def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:
@@ -172,7 +127,7 @@ class ConditionalVae:
         card = load_card(folder)
         vocabulary = card_vocabulary(card)
         network = _network(build_config(VaeConfig, card.config), vocabulary, card.image_size, card.channels)
-        load_network(network, {name: torch.from_numpy(value) for name, value in load_tensors(folder / WEIGHTS).items()})
+        load_network(network, read_tensors(folder / WEIGHTS))
         cells = vocabulary.cells(counts)
         conditions = one_hot(vocabulary, vocabulary.numbers(cells))
         latents = torch.randn(len(cells), network.n_latents, generator=torch.Generator().manual_seed(seed))
@@ -185,18 +140,11 @@ class ConditionalVae:
         return synthetic_set(torch.cat(parts).movedim(1, -1).numpy(), cells, card)
 
 
-def one_hot(vocabulary: Vocabulary, numbers: NDArray[np.intp]) -> Tensor:
-    """Conditions [N, c] of `Vocabulary.numbers`; zeros where one is unknown."""
-    sizes = (len(vocabulary.labels), len(vocabulary.sexes), len(vocabulary.age_groups))
-    rows = [np.eye(size + 1, dtype=np.float32)[column][:, :size] for size, column in zip(sizes, numbers.T, strict=True)]
-    return torch.from_numpy(np.concatenate(rows, axis=1))
-
-
 def _network(settings: VaeConfig, vocabulary: Vocabulary, size: int, channels: int) -> VaeNetwork:
     return VaeNetwork(
         size=size,
         channels=channels,
-        n_conditions=len(vocabulary.labels) + len(vocabulary.sexes) + len(vocabulary.age_groups),
+        n_conditions=n_conditions(vocabulary),
         n_latents=settings.n_latents,
         width=settings.width,
     )
@@ -212,40 +160,21 @@ def _halvings(size: int) -> int:
     return halvings
 
 
-def _pixels(images: ImageSet) -> Tensor:
-    """[N, C, S, S] in [0, 1]."""
-    side = images.images.shape[1]
-    return torch.from_numpy(unit_pixels(images)).reshape(len(images), side, side, images.channels).movedim(-1, 1)
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("no CUDA device found", where="device", remedy="use --device auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _pretrained(
-    settings: VaeConfig,
-    vocabulary: Vocabulary,
-    images: ImageSet,
-    public: ImageSet | None,
-    *,
-    seed: int,
-    progress: Progress,
-) -> VaeNetwork:
+def _pretrained(settings: VaeConfig, vocabulary: Vocabulary, run: Run) -> VaeNetwork:
     """Initial weights, then steps on public images whose words the vocabulary knows; repeats by seed."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = _network(settings, vocabulary, images.images.shape[1], images.channels)
-        if settings.public_steps:
-            shown = public_or_phantoms(public, images)
-            pixels, conditions = _pixels(shown), one_hot(vocabulary, vocabulary.known_numbers(shown))
-            optimizer = torch.optim.Adam(network.parameters(), lr=PUBLIC_LEARNING_RATE)
-            for step in range(settings.public_steps):
-                batch = torch.randint(len(pixels), (PUBLIC_BATCH,))
-                optimizer.zero_grad()
-                loss = vae_loss(network, pixels[batch], conditions[batch]).mean()
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-                optimizer.step()
-                progress(step + 1, settings.public_steps, "pretraining on public images")
+        torch.manual_seed(run.seed)
+        network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels)
+    if settings.public_steps:
+        shown = public_or_phantoms(run.public, run.images)
+        pretrain(
+            network,
+            vae_loss,
+            image_tensor(shown),
+            one_hot(vocabulary, vocabulary.known_numbers(shown)),
+            n_steps=settings.public_steps,
+            learning_rate=PUBLIC_LEARNING_RATE,
+            seed=run.seed,
+            progress=run.progress,
+        )
     return network

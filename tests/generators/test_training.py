@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from generators.accounting import spend_of
 from generators.base import no_progress
 from generators.privacy import PrivacyBudget
 from generators.steps_log import StepsLog, read_log
+from generators.subject_gradients import SubjectData, clipped_sum
 from generators.training import (
     DpSgdPlan,
-    SubjectData,
+    PrivateSettings,
     add_noise,
-    clipped_sum,
     make_plan,
-    reserve_plan,
     train_privately,
 )
 
@@ -39,7 +39,7 @@ def data(owner: list[int], dtype: torch.dtype = torch.float32, scale: float = 1.
     generator = torch.Generator().manual_seed(len(owner))
     images = torch.randn(len(owner), 1, 2, 2, generator=generator, dtype=dtype) * scale
     return SubjectData(
-        images=images, conditions=torch.zeros(len(owner), 1, dtype=dtype), owner=np.array(owner), most_images=4
+        images=images, conditions=torch.zeros(len(owner), 1, dtype=dtype), owner=np.array(owner), views=4
     )
 
 
@@ -49,7 +49,7 @@ def norm(gradient: dict[str, Tensor]) -> float:
 
 def test_gradients_are_those_of_a_loop_over_subjects() -> None:
     torch.manual_seed(0)
-    network, people = Tiny().double(), data([0, 0, 1, 2, 2, 2], torch.float64)
+    network, people = Tiny().double(), replace(data([0, 0, 1, 2, 2, 2], torch.float64), views=6)
     together = clipped_sum(network, loss, people, np.arange(3), bound=0.5, microbatch=2)
     expected = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
     for subject in range(3):
@@ -98,7 +98,7 @@ def test_steps_are_recorded_before_noise_and_never_beyond_the_plan(
 ) -> None:
     plan = make_plan(BUDGET, batch_size=10, n_steps=6, max_grad_norm=1.0)
     recorder = StepsLog(tmp_path)
-    reserve_plan(plan, BUDGET, privacy_unit="subject", out=tmp_path, recorder=recorder)
+    recorder.reserve(spend_of(plan.events, delta=1e-5, accountant="rdp", privacy_unit="subject"))
     n_drawn = 0
     import generators.training as module
 
@@ -123,9 +123,7 @@ def test_steps_are_recorded_before_noise_and_never_beyond_the_plan(
             loss,
             data([0, 1, 1]),
             plan=plan,
-            learning_rate=0.01,
-            microbatch=4,
-            checkpoint_every=2,
+            settings=PrivateSettings(learning_rate=0.01, microbatch=4, checkpoint_every=2),
             out=tmp_path,
             recorder=recorder,
             progress=no_progress,
