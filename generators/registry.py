@@ -22,6 +22,10 @@ GENERATORS = {
         target="generators.latent_statistics:LatentStatistics",
         summary="one noisy release of latent statistics in a public basis; best up to about 2,000 subjects",
     ),
+    "private-evolution": Entry(
+        target="generators.private_evolution:PrivateEvolution",
+        summary="candidates of a simulator, kept and varied by noisy votes of the private images",
+    ),
     "vae": Entry(
         target="generators.vae:ConditionalVae",
         summary="conditional variational autoencoder trained by DP-SGD, one gradient a subject",
