@@ -8,10 +8,12 @@ each label and group, decoded, and given public detail. Best on small cohorts, w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generators.accounting import noise_multiplier_for, spend_of
 from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
@@ -19,7 +21,7 @@ from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.detail import add_phantom_detail
+from generators.detail import add_detail, calibrate_detail, check_how, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent_release import (
     Design,
@@ -54,7 +56,12 @@ class LatentStatisticsConfig:
     sums_share: float = setting(0.75, "share of the budget for sums; the rest goes to covariance", low=0.01, high=0.95)
     group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
     shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
-    detail: bool = setting(True, "add detail of phantoms to what the latent space expresses (one channel only)")
+    detail: str = setting(
+        "lenders",
+        "what is added to what the latent space expresses: none, lenders (of phantoms, one channel only) or network "
+        "(trained on phantoms and public images)",
+    )
+    detail_steps: int = setting(500, "training steps of the detail network, half a second each on a core", low=1)
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
     @property
@@ -78,6 +85,7 @@ class LatentStatistics:
     def train(self, run: Run) -> GeneratorCard:
         """See the protocol. A run killed before its release reached the disk is charged and has to be paid again."""
         settings = build_config(LatentStatisticsConfig, run.config)
+        with_network = check_how(settings.detail) == "network"
         images, progress = run.images, run.progress
         vocabulary = Vocabulary.of(images, settings.labels)
         design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
@@ -89,19 +97,26 @@ class LatentStatistics:
             radius_quantile=settings.radius_quantile,
             whitening=settings.whitening,
         )
+        shown = fit_detail(run, basis, n_steps=settings.detail_steps) if with_network else None
         progress(1, 3, "projecting")
         if not (run.resume and (run.out / RELEASE).exists()):
             data = PrivateLatents(latents=basis.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
             save_tensors(run.out / BASIS, asdict(basis) | {"radius": np.array(basis.radius)})
             _charge_and_release(data, design, basis, settings, run)
+        notes = []
+        if shown is not None:
+            checked = calibrate_detail(run, basis, shown, partial(_draw_low, run.out, vocabulary, settings, basis))
+            notes = [checked.note]
+            settings = settings if checked.passed else replace(settings, detail="lenders")
         progress(2, 3, "writing the card")
         card = finish_run(
             run,
             name=NAME,
             settings=settings,
             vocabulary=vocabulary,
-            public_data=[public_entry(run.public, "basis"), public_entry(None, "detail")],
-            packages=("scipy",),
+            public_data=[public_entry(run.public, "basis"), *_detail_entries(settings, run)],
+            packages=("scipy", "torch") if with_network else ("scipy",),
+            notes=notes,
         )
         progress(3, 3, "done")
         return card
@@ -118,8 +133,9 @@ class LatentStatistics:
         latents = _draw_latents(folder, vocabulary, cells, settings, rng)
         pixels = basis.decode(latents)
         progress(1, 2, "adding detail")
-        if settings.detail and card.channels == 1:
-            pixels = add_phantom_detail(pixels, latents, basis=basis, size=card.image_size, rng=rng)
+        pixels = add_detail(
+            pixels, latents, how=settings.detail, folder=folder, basis=basis, card=card, rng=rng, progress=progress
+        )
         progress(2, 2, "done")
         return synthetic_set(pixels, cells, card)
 
@@ -158,6 +174,28 @@ def _charge_and_release(
         first_step=0 if earlier is None else earlier.n_steps,
     )
     save_tensors(run.out / RELEASE, noisy.tensors)
+
+
+def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str, str]]:
+    """What detail is made of, for the card."""
+    if settings.detail == "none":
+        return []
+    public = [public_entry(run.public, "detail")] if settings.detail == "network" and run.public is not None else []
+    return [*public, public_entry(None, "detail")] if run.images.channels == 1 else public
+
+
+def _draw_low(
+    folder: Path,
+    vocabulary: Vocabulary,
+    settings: LatentStatisticsConfig,
+    basis: PublicBasis,
+    n: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """About n low-rank images [n, D] of the release, as many of each label."""
+    each = -(-n // len(vocabulary.labels))
+    cells = vocabulary.cells([CellCount(label=label, n=each) for label in vocabulary.labels])
+    return basis.decode(_draw_latents(folder, vocabulary, cells, settings, rng))
 
 
 def _load_basis(folder: Path) -> PublicBasis:
