@@ -44,8 +44,8 @@ def identical_to(gallery: ImageSet, queries: ImageSet) -> NDArray[np.bool_]:
 
 
 def white_level(data: AuditInput) -> int:
-    """The white of all arms together: 255, 4095 or 65535."""
-    return max(arm.max_value for _, arm in _arms(data))
+    """The declared white, which `prepare` found to be one for all arms: 255, or 2^bits - 1 of 16-bit storage."""
+    return data.train.max_value
 
 
 def unseen_arms(data: AuditInput) -> tuple[ImageSet, ImageSet]:
@@ -89,7 +89,7 @@ def _refuse_unusable(name: str, arm: ImageSet) -> None:
 def _refuse_mismatch(name: str, arm: ImageSet, train: ImageSet) -> None:
     for what, ours, theirs in (
         ("size", arm.images.shape[1:3], train.images.shape[1:3]),
-        ("bit depth", arm.bit_depth, train.bit_depth),
+        ("bit depth", arm.used_bits, train.used_bits),
         ("channels", arm.channels, train.channels),
     ):
         if ours != theirs:

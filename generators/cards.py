@@ -39,7 +39,7 @@ def finish_run(
         sexes=vocabulary.sexes,
         age_groups=vocabulary.age_groups,
         image_size=run.images.images.shape[1],
-        bit_depth=int(run.images.max_value).bit_length(),
+        bit_depth=run.images.used_bits,
         channels=run.images.channels,
         public_data=public_data,
         seed=run.seed,
@@ -60,4 +60,4 @@ def synthetic_set(pixels: NDArray[np.float32], cells: ImageSet, card: GeneratorC
     shape = (n, side, side) if card.channels == 1 else (n, side, side, card.channels)
     levels: NDArray[np.float32] = np.round(np.clip(pixels, 0, 1) * (2**card.bit_depth - 1)).reshape(shape)
     stored = levels.astype(np.uint8) if card.bit_depth == 8 else levels.astype(np.uint16)
-    return ImageSet(images=stored, label=cells.label, sex=cells.sex, age_group=cells.age_group)
+    return ImageSet(images=stored, label=cells.label, sex=cells.sex, age_group=cells.age_group, bits=card.bit_depth)

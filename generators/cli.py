@@ -1,40 +1,35 @@
-"""`python -m generators`: list, plan, train, sample, phantoms. Exit codes: 0 done, 2 bad usage or input."""
+"""`python -m generators`: list, plan, public, train, sample, phantoms. Exit codes: 0 done, 2 bad usage or input."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import Progress as ProgressBar
 from typer.exceptions import TyperException
 
-from generators.base import ConfigError, GeneratorError, Progress, no_progress
+from generators.base import ConfigError, GeneratorError
+from generators.cli_options import Accountant, Json, Merge, Seed, print_result, progress_bar
+from generators.cli_train import train
 from generators.conditions import even_counts
 from generators.config import describe_config
 from generators.data import ImageSet
 from generators.files import replacing
+from generators.label_rules import parse_merges
 from generators.phantoms import write_phantom_cohort
-from generators.planning import recommend
+from generators.planning import Wish, plan_lines, recommend
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
+from generators.public_images import licence_counts
+from generators.public_sets import PublicRules, build_public_set
 from generators.registry import GENERATORS, get_generator
-from generators.runner import load_card, sample_generator, train_generator
-from generators.tables import read_cohort, read_counts, read_public, resize_images
+from generators.runner import load_card, sample_generator
+from generators.tables import read_counts
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Differentially private generators of images.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Seed = Annotated[int, typer.Option(help="Repeats initial weights and the drawing of images; never noise.")]
-Epsilon = Annotated[float, typer.Option(help="Epsilon a subject that the run may spend.")]
-Delta = Annotated[float, typer.Option(help="Delta, at most 1 / (10 x public n).")]
-Accountant = Annotated[str, typer.Option(help="rdp or prv.")]
 
 
 def main() -> None:
@@ -55,83 +50,81 @@ def _usage(error: TyperException) -> str:
 
 @app.command("list")
 def list_generators(*, as_json: Json = False, settings: bool = False) -> None:
-    """Name the generators; with --settings also what each can be set to (loads them)."""
+    """Name the generators; with --settings also what each can be set to, in which unit (loads them)."""
     rows: list[dict[str, object]] = []
+    lines: list[str] = []
     for name, entry in GENERATORS.items():
-        about = {"settings": describe_config(get_generator(name).config_class)} if settings else {}
-        rows.append({"name": name, "summary": entry.summary, **about})
-    _print({"generators": rows}, [f"{row['name']:20} {row['summary']}" for row in rows], as_json=as_json)
+        known = describe_config(get_generator(name).config_class) if settings else []
+        rows.append({"name": name, "summary": entry.summary, **({"settings": known} if settings else {})})
+        lines += [f"{name:20} {entry.summary}", *(_setting_line(setting) for setting in known)]
+    print_result({"generators": rows}, lines, as_json=as_json)
+
+
+def _setting_line(setting: Mapping[str, object]) -> str:
+    low, high = ("" if setting[end] is None else f"{setting[end]:g}" for end in ("low", "high"))
+    limits = f", {low} to {high}" if low or high else ""
+    private = "; enters the guarantee" if setting["changes_privacy"] else ""
+    return f"    {setting['name']} = {setting['default']!r}{limits}: {setting['doc']}{private}"
 
 
 @app.command()
 def plan(
     *,
-    public_n: Annotated[int, typer.Option("--public-n", "--subjects", help="Declared bound on subjects.")],
-    epsilon: Epsilon,
-    delta: Delta = DEFAULT_DELTA,
+    public_n: Annotated[int, typer.Option("--subjects", "--public-n", help="Declared bound on subjects.")],
+    epsilon: Annotated[float, typer.Option(help="Epsilon a subject that a run may spend.")],
+    images: Annotated[int | None, typer.Option(help="Images of all subjects together, about.")] = None,
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    labels: Annotated[int, typer.Option(help="Number of labels.")] = 2,
+    minutes: Annotated[float | None, typer.Option(help="The longest that training may take.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    delta: Annotated[float | None, typer.Option(help="Else 1e-5, or 1 / (10 x subjects) where less.")] = None,
     accountant: Accountant = "prv",
     as_json: Json = False,
 ) -> None:
-    """Recommend a generator for a cohort's size and a budget, from public numbers alone."""
+    """Recommend a generator for a cohort's size and a budget, from public numbers and measured figures alone."""
     budget = PrivacyBudget(
-        target_epsilon=epsilon, target_delta=delta, public_n_subjects=public_n, accountant=accountant
+        target_epsilon=epsilon,
+        target_delta=min(DEFAULT_DELTA, 1 / (10 * max(1, public_n))) if delta is None else delta,
+        public_n_subjects=public_n,
+        accountant=accountant,
     )
-    found = asdict(recommend(budget))
-    _print(found, [f"{name}: {value}" for name, value in found.items()], as_json=as_json)
+    wish = Wish(budget=budget, n_images=images, size=size, n_labels=labels, minutes=minutes, device=device)
+    found = recommend(wish)
+    print_result(asdict(found), plan_lines(found, wish), as_json=as_json)
 
 
 @app.command()
-def train(  # noqa: PLR0913 (a command's options are its arguments)
-    name: str,
+def public(
+    sources: Annotated[list[Path], typer.Argument(help="Folders with images.npz and metadata.csv, or .npz files.")],
     *,
-    images: Annotated[Path, typer.Option(help="images.npz of the cohort.")],
-    out: Annotated[Path, typer.Option(help="A new folder for the generator.")],
-    epsilon: Epsilon,
-    metadata: Annotated[Path | None, typer.Option(help="csv with a column `index`.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Column of subjects.")] = None,
-    sex: Annotated[str | None, typer.Option(help="Column of sex.")] = None,
-    age: Annotated[str | None, typer.Option(help="Column of ages in years.")] = None,
-    split: Annotated[str | None, typer.Option(help="Column of train, holdout, control.")] = None,
-    delta: Delta = DEFAULT_DELTA,
-    public_n: Annotated[int | None, typer.Option(help="Declared, rounded bound on the number of subjects.")] = None,
-    accountant: Accountant = "prv",
-    public: Annotated[Path | None, typer.Option(help="Public images for bases and pretraining.")] = None,
-    size: Annotated[int | None, typer.Option(help="Resize to this many pixels a side.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Seed = 0,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the killed run in --out.")] = False,
+    size: Annotated[int, typer.Option(help="Pixels a side.")],
+    permit: Annotated[list[str], typer.Option(help="A licence to keep, every version of it; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The .npz to write, for train --public.")],
+    licence_column: Annotated[str, typer.Option(help="Column of licences in metadata.csv.")] = "license",
+    licence: Annotated[str, typer.Option(help="Licence of .npz sources that state none.")] = "",
+    label: Annotated[str | None, typer.Option(help="Column of labels in metadata.csv.")] = None,
+    merge: Merge = None,
     as_json: Json = False,
 ) -> None:
-    """Train the generator NAME on the cohort's train split and leave its folder in --out."""
-    if public_n is None:
-        raise ConfigError("no public number of subjects", where="--public-n", remedy="declare a rounded upper bound")
-    budget = PrivacyBudget(
-        target_epsilon=epsilon, target_delta=delta, public_n_subjects=public_n, accountant=accountant
+    """Build a public set from sources, keeping only images whose licence is permitted."""
+    rules = PublicRules(
+        size=size,
+        permitted=permit,
+        licence_column=licence_column,
+        licence=licence,
+        label_column=label,
+        merged=parse_merges(merge or ()),
     )
-    cohort = read_cohort(images, metadata, label=label, subject=subject, sex=sex, age=age, split=split)
-    cohort = resize_images(cohort, size) if size else cohort
-    shown = None if public is None else resize_images(read_public(public), cohort.images.shape[1])
-    with _progress_bar(shown=not as_json) as progress:
-        card = train_generator(
-            name=name,
-            images=cohort,
-            budget=budget,
-            config=dict(_pair(text) for text in settings or ()),
-            out=out,
-            seed=seed,
-            public=shown,
-            device=device,
-            progress=progress,
-            resume=resume,
-        )
-    spend = card.spend
-    line = (
-        f"{name}: epsilon {spend.spent_epsilon:.4g} per {spend.privacy_unit} at delta {spend.delta:g} "
-        f"({spend.accountant}, {spend.adjacency}), in {out}"
-    )
-    _print(asdict(card), [line], as_json=as_json)
+    built = build_public_set(sources, rules)
+    with replacing(out) as stream:
+        built.write(stream)
+    counts = licence_counts(built)
+    told = ", ".join(f"{n} {word}" for word, n in counts.items())
+    found = {"out": str(out), "n_images": len(built), "licences": counts, "digest": built.digest}
+    print_result(found, [f"{len(built)} public images in {out}: {told}"], as_json=as_json)
+
+
+app.command()(train)
 
 
 @app.command()
@@ -148,12 +141,12 @@ def sample(
     if (n is None) == (counts is None):
         raise ConfigError("one of the two is needed", where="--n, --counts", remedy="give --n N or --counts FILE")
     wanted = read_counts(counts) if counts else even_counts(load_card(folder).labels, n or 0)
-    with _progress_bar(shown=not as_json) as progress:
+    with progress_bar(shown=not as_json) as progress:
         drawn = sample_generator(folder, wanted, seed=seed, progress=progress)
     with replacing(out) as stream:
         write_synthetic(drawn, stream)
     found = {"out": str(out), "n_images": len(drawn), "seed": seed, "digest": drawn.digest}
-    _print(found, [f"{len(drawn)} synthetic images in {out}"], as_json=as_json)
+    print_result(found, [f"{len(drawn)} synthetic images in {out}"], as_json=as_json)
 
 
 @app.command()
@@ -169,36 +162,10 @@ def phantoms(
     """Write a cohort of procedural chest radiographs: no person was imaged."""
     cohort = write_phantom_cohort(out, n_subjects=subjects, size=size, bit_depth=bit_depth, seed=seed)
     found = {"out": str(out), "n_subjects": subjects, "n_images": len(cohort.images), "seed": seed}
-    _print(found, [f"{len(cohort.images)} images of {subjects} phantoms in {out}"], as_json=as_json)
+    print_result(found, [f"{len(cohort.images)} images of {subjects} phantoms in {out}"], as_json=as_json)
 
 
 def write_synthetic(drawn: ImageSet, stream: IO[bytes]) -> None:
-    """The contract's synthetic `.npz`: `images`, `labels` and the group columns."""
+    """The contract's synthetic `.npz`: `images`, `labels`, the group columns, and `bits` of 16-bit images."""
     columns = {"labels" if name == "label" else name: column for name, column in drawn.columns()}
-    np.savez_compressed(stream, allow_pickle=False, images=drawn.images, **columns)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise ConfigError(f"{text!r} is no key=value", where="--set", remedy="as in --set n_components=32")
-    return key, value
-
-
-def _print(found: Mapping[str, object], lines: list[str], *, as_json: bool) -> None:
-    sys.stdout.write(json.dumps(found) + "\n" if as_json else "\n".join(lines) + "\n")
-
-
-@contextmanager
-def _progress_bar(*, shown: bool) -> Iterator[Progress]:
-    if not shown:
-        yield no_progress
-        return
-    console = Console(stderr=True)
-    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def progress(done: int, total: int, message: str = "") -> None:
-            bar.update(task, completed=done, total=total, description=message)
-
-        yield progress
+    np.savez_compressed(stream, allow_pickle=False, images=drawn.images, **columns, **drawn.bits_entry())

@@ -6,7 +6,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from generators.base import DataError
 
-COLUMNS = ("label", "subject", "sex", "age_group", "site", "split")
+COLUMNS = ("label", "subject", "sex", "age_group", "site", "split", "licence")
 SPLITS = ("train", "holdout", "control")
 
 Strings = NDArray[np.str_]
@@ -26,8 +26,11 @@ class ImageSet:
     """Images with what is known of each.
 
     images: uint8 or uint16, [N, H, W] or [N, H, W, 3].
-    label, subject, sex, age_group, site, split: strings [N], or None where unknown for the whole set.
+    label, subject, sex, age_group, site, split, licence: strings [N], or None where unknown for the whole set.
     An empty string marks a value that one image lacks.
+    bits: how many bits of the storage are used, as somebody declared it: 9 to 16 for uint16, 8 for uint8; None for all
+    of them. It is never read from the pixels: the brightest pixel of a private cohort is a private number.
+    Raises DataError, also where a pixel lies above the declared white.
     """
 
     images: NDArray[np.uint8] | NDArray[np.uint16]
@@ -37,9 +40,12 @@ class ImageSet:
     age_group: Strings | None = None
     site: Strings | None = None
     split: Strings | None = None
+    licence: Strings | None = None
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         _check_images(self.images)
+        _check_bits(self.images, self.bits)
         for name, column in self.columns():
             if column.shape != (len(self.images),):
                 raise DataError(
@@ -64,11 +70,14 @@ class ImageSet:
         return self.images.dtype.itemsize * 8
 
     @property
+    def used_bits(self) -> int:
+        """The declared number of bits, else the storage depth."""
+        return self.bits or self.bit_depth
+
+    @property
     def max_value(self) -> int:
-        """White: 255, or 4095 where 16-bit storage holds at most 12 used bits, else 65535."""
-        if self.bit_depth == 8:
-            return 255
-        return 4095 if not len(self) or int(self.images.max()) <= 4095 else 65535
+        """White: 255, or 2^bits - 1 of 16-bit storage."""
+        return int(2**self.used_bits - 1)
 
     @property
     def channels(self) -> int:
@@ -89,7 +98,8 @@ class ImageSet:
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> ImageSet:
         """The images that a mask or an index array names, with their columns."""
-        return replace(self, images=self.images[keep], **{name: column[keep] for name, column in self.columns()})
+        columns = {name: column[keep] for name, column in self.columns()}
+        return replace(self, images=self.images[keep], **columns)  # type: ignore[arg-type]  # strings, by name
 
     def of_split(self, split: str) -> ImageSet:
         """The images of one split; the whole set where it has no split column and `split` is train."""
@@ -101,20 +111,25 @@ class ImageSet:
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` over shapes, types, pixels and columns, independent of how the file was compressed."""
+        """`sha256:<hex>` over shapes, types, pixels, columns and declared bits, however the file was compressed."""
         state = hashlib.sha256()
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                array = np.ascontiguousarray(value if field.name == "images" else np.char.encode(value, "utf-8"))
-                state.update(f"{field.name}:{array.dtype.str}:{array.shape};".encode())
-                state.update(array.tobytes())
+        columns = [(name, np.char.encode(column, "utf-8")) for name, column in self.columns()]
+        for name, value in (("images", self.images), *columns):
+            array = np.ascontiguousarray(value)
+            state.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+            state.update(array.tobytes())
+        if self.used_bits != self.bit_depth:
+            state.update(f"bits:{self.used_bits};".encode())
         return f"sha256:{state.hexdigest()}"
 
     def write(self, stream: IO[bytes]) -> None:
-        """Write the contract's `.npz`: `images` and the columns that are present."""
-        arrays = {"images": self.images, **dict(self.columns())}
+        """Write the contract's `.npz`: `images`, the columns that are present, `bits` of 16-bit storage."""
+        arrays = {"images": self.images, **dict(self.columns()), **self.bits_entry()}
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+    def bits_entry(self) -> dict[str, NDArray[np.uint8]]:
+        """The array `bits` of the contract's `.npz`; nothing for 8-bit images, where it could only be 8."""
+        return {} if self.bit_depth == 8 else {"bits": np.array(self.used_bits, dtype=np.uint8)}
 
     def save(self, path: Path) -> None:
         """`write` to a file."""
@@ -142,8 +157,24 @@ class ImageSet:
             raise DataError("has no array `images`", where=where, remedy="name the pixel array `images`")
         if "labels" in arrays:
             arrays.setdefault("label", arrays["labels"])
-        columns = {name: arrays[name].astype(str) for name in COLUMNS if name in arrays}
-        return cls(images=arrays["images"], **columns)
+        columns = {name: _words(name, arrays[name], where) for name in COLUMNS if name in arrays}
+        return cls(images=arrays["images"], bits=_bits(arrays.get("bits"), where), **columns)
+
+
+def _words(name: str, column: NDArray[np.generic], where: str) -> Strings:
+    """A column as strings. A label or subject that is NaN is a gap of an export, not a word."""
+    words = column.astype(str)
+    if name in {"label", "subject"} and np.any(np.char.lower(words) == "nan"):
+        raise DataError(f"{name} is NaN for some images", where=where, remedy=f"give every image a {name}")
+    return words
+
+
+def _bits(value: NDArray[np.generic] | None, where: str) -> int | None:
+    if value is None:
+        return None
+    if value.shape != () or not np.issubdtype(value.dtype, np.integer):
+        raise DataError("bits is no whole number", where=where, remedy="store bits as one number, such as 12")
+    return int(value.item())
 
 
 def _check_images(images: NDArray[np.generic]) -> None:
@@ -151,3 +182,18 @@ def _check_images(images: NDArray[np.generic]) -> None:
         raise DataError(f"pixel type is {images.dtype}", where="images", remedy="store uint8 or uint16")
     if images.ndim != 3 and not (images.ndim == 4 and images.shape[3] == 3):
         raise DataError(f"shape is {images.shape}", where="images", remedy="use [N,H,W] or [N,H,W,3]")
+
+
+def _check_bits(images: NDArray[np.generic], bits: int | None) -> None:
+    if bits is None:
+        return
+    depth = images.dtype.itemsize * 8
+    if not (bits == 8 if depth == 8 else 8 < bits <= 16):
+        wanted = "8" if depth == 8 else "9 to 16"
+        raise DataError(f"is {bits} for {images.dtype} pixels", where="bits", remedy=f"declare {wanted}")
+    if bits < depth and images.size and int(images.max()) >= 2**bits:
+        raise DataError(
+            f"a pixel lies above {2**bits - 1}, the white of {bits} bits",
+            where="images",
+            remedy="declare more bits, as in --bits 16",
+        )

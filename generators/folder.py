@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -35,6 +36,12 @@ def open_folder(out: Path, *, resume: bool) -> None:
     except OSError as error:
         raise GeneratorError("cannot be made", where=str(out), remedy="choose a writable place") from error
     refuse_pickle(out)
+
+
+def discard(out: Path, *, whole: bool) -> None:
+    """Take back what `open_folder` made for a run that was refused: the folder itself, or what it holds since."""
+    for path in [out] if whole else list(out.iterdir()):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def refuse_pickle(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from generators.base import ConfigError
 from generators.data import ImageSet
 from generators.phantoms import draw_phantoms
@@ -28,4 +30,18 @@ def public_entry(public: ImageSet | None, use: str) -> dict[str, str]:
     """The card's entry of the public set."""
     if public is None:
         return {"name": "phantoms", "use": use, "licence": "CC0-1.0", "seed": str(PHANTOM_SEED)}
-    return {"name": "operator's public set", "use": use, "licence": "as the operator declares", "digest": public.digest}
+    return {"name": "operator's public set", "use": use, "licence": _licences(public), "digest": public.digest}
+
+
+def _licences(public: ImageSet) -> str:
+    """Each licence with its number of images, as `python -m generators public` writes them into a set."""
+    counts = licence_counts(public)
+    return ", ".join(f"{word} ({n} images)" for word, n in counts.items()) or "as the operator declares"
+
+
+def licence_counts(public: ImageSet) -> dict[str, int]:
+    """Images of each licence; empty where the set names none."""
+    if public.licence is None:
+        return {}
+    words, counts = np.unique(public.licence, return_counts=True)
+    return {str(word) or "none stated": int(n) for word, n in zip(words, counts, strict=True)}

@@ -11,17 +11,20 @@ from generators.base import (
     ConfigError,
     DataError,
     GeneratorCard,
+    GeneratorError,
     Progress,
     Run,
     SpendRecorder,
     no_progress,
 )
+from generators.conditions import Vocabulary
 from generators.config import build_config
 from generators.data import ImageSet
-from generators.folder import CARD, check_same_run, load_card, open_folder
+from generators.drowning import require_signal
+from generators.folder import CARD, check_same_run, discard, load_card, open_folder
 from generators.privacy import PrivacyBudget
 from generators.registry import get_generator
-from generators.steps_log import Recorders, StepsLog
+from generators.steps_log import Recorders, StepsLog, read_log
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -41,18 +44,26 @@ def train_generator(  # noqa: PLR0913 (every one a named choice of the caller)
     recorder: SpendRecorder | None = None,
     progress: Progress = no_progress,
     resume: bool = False,
+    even_if_drowned: bool = False,
 ) -> GeneratorCard:
     """Train the generator `name` on the train split of `images` and leave its folder in `out`.
 
     recorder: told of every spend after it stands in `out/steps.log` and before noise is drawn. resume: go on with the
-    killed run in `out`; a finished one returns its card. Raises GeneratorError; bad input leaves `out` as it was.
+    killed run in `out`; a finished one returns its card. even_if_drowned: spend although noise will drown the signal.
+    Raises GeneratorError, BudgetError among them where it would; bad input leaves `out` as it was.
     """
     generator = get_generator(name)
     if device not in DEVICES:
         raise ConfigError(f"is {device!r}", where="device", remedy=f"choose one of {', '.join(DEVICES)}")
     train = images.of_split("train")
     _check_images(train, public)
-    settings = asdict(build_config(generator.config_class, config or {}))  # type: ignore[call-overload]  # a dataclass
+    chosen = build_config(generator.config_class, config or {})
+    settings: dict[str, object] = asdict(chosen)  # type: ignore[call-overload]  # every config is a dataclass
+    vocabulary = Vocabulary.of(train, str(settings.get("labels", "")))
+    vocabulary.numbers(train)
+    if not (even_if_drowned or resume):
+        require_signal(budget, chosen, n_labels=len(vocabulary.labels))
+    fresh = not out.exists()
     open_folder(out, resume=resume)
     fingerprint = {
         "name": name,
@@ -68,20 +79,24 @@ def train_generator(  # noqa: PLR0913 (every one a named choice of the caller)
     if resume and (out / CARD).exists():
         return load_card(out)
     log = StepsLog(out)
-    return generator.train(
-        Run(
-            images=train,
-            budget=budget,
-            config=settings,
-            out=out,
-            seed=seed,
-            public=public,
-            device=device,
-            recorder=log if recorder is None else Recorders((log, recorder)),
-            progress=progress,
-            resume=resume,
-        )
+    run = Run(
+        images=train,
+        budget=budget,
+        config=settings,
+        out=out,
+        seed=seed,
+        public=public,
+        device=device,
+        recorder=log if recorder is None else Recorders((log, recorder)),
+        progress=progress,
+        resume=resume,
     )
+    try:
+        return generator.train(run)
+    except GeneratorError:
+        if not resume and read_log(out) is None:
+            discard(out, whole=fresh)  # refused before anything was charged: nothing half done stays
+        raise
 
 
 def sample_generator(
@@ -97,7 +112,17 @@ def _check_images(images: ImageSet, public: ImageSet | None) -> None:
     shape = images.images.shape[1:]
     if shape[0] != shape[1]:
         raise DataError(f"images are {shape[0]}x{shape[1]}", where="images", remedy="make them square, as with --size")
-    if public is not None and public.images.shape[1:] != shape:
+    if public is None:
+        return
+    if not len(public):
+        raise DataError("holds no images", where="public", remedy="give at least one, or leave it out for phantoms")
+    if public.images.shape[1:] != shape:
         raise DataError(
-            f"images are {public.images.shape[1:]}, not {shape}", where="public", remedy="resize one of them"
+            f"images are {_shape(public)}, those of the cohort {_shape(images)}",
+            where="public",
+            remedy="resize one of them" if public.channels == images.channels else "give a set of as many channels",
         )
+
+
+def _shape(images: ImageSet) -> str:
+    return f"{images.images.shape[1]}x{images.images.shape[2]} {'grey' if images.channels == 1 else 'colour'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from generators.data import SPLITS, ImageSet, Strings
 from generators.groups import age_groups, normal_sex
 
 Rows = list[dict[str, str]]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def read_cohort(
@@ -28,13 +30,16 @@ def read_cohort(
     sex: str | None = None,
     age: str | None = None,
     split: str | None = None,
+    bits: int | None = None,
 ) -> ImageSet:
     """Images of an `.npz` with the named columns of a csv, whose `index` column says which image a row is of.
 
-    Images that no row names are left out. Without metadata the columns that the `.npz` holds are kept.
+    Images that no row names are left out. Without metadata the columns that the `.npz` holds are kept. bits: the
+    declared number of used bits; None for what the `.npz` says.
     Raises DataError: missing column, index out of range or named twice, unknown sex, age that is no number.
     """
     held = ImageSet.load(images)
+    held = held if bits is None else replace(held, bits=bits)
     if not len(held):
         raise DataError("holds no images", where=str(images), remedy="give at least one")
     named = {"label": label, "subject": subject, "sex": sex, "age": age, "split": split}
@@ -64,25 +69,43 @@ def read_public(path: Path) -> ImageSet:
             return ImageSet(images=archive["train_images"], label=labels)
     except FileNotFoundError as error:
         raise DataError("no such file", where=str(path), remedy="check the path") from error
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise DataError("not a readable .npz", where=str(path), remedy="write it with numpy.savez") from error
 
 
+def column_of(metadata: Path, name: str) -> Strings:
+    """One column of a csv, cells stripped, gaps as they are, in the order of `read_cohort`. Raises DataError."""
+    rows = _read_rows(metadata)
+    _check_columns(rows, [name], metadata)
+    return np.array([row[name].strip() for row in rows], dtype=np.str_)
+
+
 def resize_images(images: ImageSet, size: int) -> ImageSet:
-    """Every image at size x size pixels, antialiased; a rectangle is first cut to its central square."""
+    """Every image at size x size pixels: the central square of a rectangle, then bicubic and antialiased.
+
+    The one resize of the project, for private, public and audited images alike. Columns, type and declared bits stay.
+    Raises ConfigError below 8 or above 1024 pixels.
+    """
     if not 8 <= size <= 1024:
         raise ConfigError(f"is {size}", where="size", remedy="choose 8 to 1024 pixels")
-    height, width = images.images.shape[1:3]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = images.images[:, top : top + side, left : left + side]
+    square = _central_square(images.images)
+    side = square.shape[1]
     if side == size:
         return replace(images, images=square)
+    if not len(images):
+        return replace(images, images=np.resize(square, (0, size, size, *square.shape[3:])))
     planes = square.reshape(len(images), side, side, images.channels).transpose(0, 3, 1, 2)
     resized = np.stack([[_resized(plane, size) for plane in image] for image in planes]).transpose(0, 2, 3, 1)
     grey = resized[..., 0] if images.channels == 1 else resized
     levels = np.clip(np.round(grey), 0, images.max_value)
     return replace(images, images=levels.astype(np.uint8) if images.bit_depth == 8 else levels.astype(np.uint16))
+
+
+def _central_square(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[:, top : top + side, left : left + side]
 
 
 def read_counts(path: Path) -> list[CellCount]:
@@ -144,9 +167,11 @@ def _indices(rows: Rows, n_images: int, path: Path) -> NDArray[np.intp]:
 
 def _column(rows: Rows, name: str, role: str, path: Path) -> Strings:
     words = np.array([row[name].strip() for row in rows], dtype=np.str_)
-    if role in {"label", "subject"} and np.any(words == ""):
-        line = int(np.argmax(words == "")) + 2
-        raise DataError(f"{name} is empty", where=f"{path} line {line}", remedy=f"give every image a {role}")
+    missing = np.isin(np.char.lower(words), ("", "nan"))
+    if role in {"label", "subject"} and np.any(missing):
+        line = int(np.argmax(missing))
+        found = f"NaN ({str(words[line])!r})" if words[line] else "empty"
+        raise DataError(f"{name} is {found}", where=f"{path} line {line + 2}", remedy=f"give every image a {role}")
     if role == "split" and not set(words) <= set(SPLITS):
         stray = min(set(words) - set(SPLITS))
         raise DataError(f"split {stray!r} is unknown", where=str(path), remedy=f"use {', '.join(SPLITS)}")

@@ -84,7 +84,7 @@ def draw_phantoms(
         part = np.arange(start, min(start + step, len(owner)))
         grey = render(shown.select(part), _select_visits(visits, part), size=size, rng=rng)
         pixels[part] = np.round(grey * white)
-    return PhantomCohort(images=_image_set(pixels, shown, visits, owner), ages=shown.age.astype(np.int64))
+    return PhantomCohort(images=_image_set(pixels, shown, visits, owner, bit_depth), ages=shown.age.astype(np.int64))
 
 
 def write_phantom_cohort(
@@ -94,7 +94,7 @@ def write_phantom_cohort(
     cohort = draw_phantoms(n_subjects=n_subjects, size=size, bit_depth=bit_depth, seed=seed, max_images=max_images)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "images.npz") as stream:
-        np.savez_compressed(stream, images=cohort.images.images)
+        np.savez_compressed(stream, allow_pickle=False, images=cohort.images.images, **cohort.images.bits_entry())
     write_text(folder / "metadata.csv", _metadata(cohort))
     write_text(folder / "mapping.toml", MAPPING)
     return cohort
@@ -129,7 +129,7 @@ def _select_visits(visits: Visit, index: NDArray[np.intp]) -> Visit:
 
 
 def _image_set(
-    pixels: NDArray[np.uint8] | NDArray[np.uint16], shown: Anatomy, visits: Visit, owner: NDArray[np.intp]
+    pixels: NDArray[np.uint8] | NDArray[np.uint16], shown: Anatomy, visits: Visit, owner: NDArray[np.intp], bits: int
 ) -> ImageSet:
     label = np.where(visits.visible > 0, np.array(LABELS)[shown.finding.astype(np.intp)], "normal")
     return ImageSet(
@@ -139,4 +139,5 @@ def _image_set(
         sex=np.where(shown.female > 0, "F", "M"),
         age_group=age_groups(shown.age.tolist()),
         site=np.array(SITES)[shown.site.astype(np.intp)],
+        bits=None if bits == 8 else bits,
     )

@@ -14,7 +14,7 @@ from audits.registry import run_audits
 from audits.report import Audience, AuditReport
 from generators.base import Progress
 from generators.data import ImageSet
-from generators.resizing import resize_images
+from generators.tables import resize_images
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.audit_runs.models import AuditRun

@@ -18,13 +18,14 @@ import numpy as np
 
 from generators.base import DataError
 from generators.groups import normal_sex
+from generators.label_rules import MIN_SUBJECTS_A_LABEL
 from veilmark.cohorts.source import SourceCohort
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIN_SUBJECTS = 30
-MIN_SUBJECTS_PER_LABEL = 2
+MIN_SUBJECTS_PER_LABEL = MIN_SUBJECTS_A_LABEL
 MAX_MISSING_RATE = 0.5
 
 
@@ -127,7 +128,8 @@ def _suite(gx: Any) -> Any:
             e.ExpectColumnValuesToBeBetween(
                 column="label_subjects",
                 min_value=MIN_SUBJECTS_PER_LABEL,
-                meta=block | {"wanted": f"every label on at least {MIN_SUBJECTS_PER_LABEL} subjects"},
+                meta=block
+                | {"wanted": f"every label on at least {MIN_SUBJECTS_PER_LABEL} subjects (merge it, or leave it out)"},
             ),
             e.ExpectColumnValuesToBeInSet(column="sex", value_set=["F", "M"], meta=block | {"wanted": "F, M or empty"}),
             e.ExpectColumnValuesToMatchRegex(

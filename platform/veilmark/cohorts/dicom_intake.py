@@ -15,26 +15,33 @@ HEADER_COLUMNS = ("subject", "study", "series", "sex", "age", "view", "modality"
 
 
 def read_dicom_source(folder: Path, mapping: CohortMapping, progress: Progress) -> SourceCohort:
-    """Every usable file below `folder`; the others are listed with their reasons. Raises IntakeError, DicomError."""
+    """Every usable file below `folder`; the others are listed with their reasons. Raises IntakeError, DicomError.
+
+    Grey values pass their LUTs into the whole range of the mapping's bits, so white is declared and BitsStored, which
+    the LUTs have used up by then, decides nothing.
+    """
     unknown = sorted(set(mapping.columns.values()) - set(HEADER_COLUMNS))
     if unknown:
         raise IntakeError(
             f"no {unknown[0]!r} in DICOM headers", where="mapping", remedy=f"use {', '.join(HEADER_COLUMNS)}"
         )
-    reading = of_one_shape(read_folder(folder, codes=RandomCodes(), progress=progress))
+    reading = of_one_shape(read_folder(folder, codes=RandomCodes(), bit_depth=mapping.bits or 8, progress=progress))
     if not reading.images:
         reasons = sorted({refused.reason for refused in reading.refused})
         raise IntakeError(
             "holds zero usable images", where=folder.name, remedy=reasons[0] if reasons else "give DICOM files"
         )
     names = tuple(f"{image.file}#{image.frame}" for image in reading.images)
-    columns = {role: _column(reading.images, name) for role, name in mapping.columns.items()}
+    columns = mapping.with_merged_labels(
+        {role: _column(reading.images, name) for role, name in mapping.columns.items()}
+    )
     return SourceCohort(
         kind="dicom",
         names=names,
         images=stack_images(names, [image.pixels for image in reading.images]),
         columns=columns,
         left_out=tuple(f"{refused.file}: {refused.reason}" for refused in reading.refused),
+        bits=mapping.bits,
     )
 
 

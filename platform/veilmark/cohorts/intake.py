@@ -83,12 +83,15 @@ def _require_columns(row: Row, mapping: CohortMapping) -> None:
 
 def _columns_of(rows: list[dict[str, str]], mapping: CohortMapping) -> dict[str, tuple[str, ...]]:
     wanted = {role: column for role, column in mapping.columns.items() if role not in ("image", "index")}
-    return {role: tuple(row[column].strip() for row in rows) for role, column in wanted.items()}
+    return mapping.with_merged_labels(
+        {role: tuple(row[column].strip() for row in rows) for role, column in wanted.items()}
+    )
 
 
 def _from_arrays(folder: Path, rows: list[dict[str, str]], mapping: CohortMapping) -> SourceCohort:
     with (folder / ARRAYS).open("rb") as stream:
-        images = ImageSet.read(stream, where=ARRAYS).images
+        held = ImageSet.read(stream, where=ARRAYS)
+    images, bits = held.images, held.bits if mapping.bits is None else mapping.bits
     column = mapping.columns.get("index")
     if column is None:
         raise IntakeError("names no index column", where="mapping", remedy=f"{ARRAYS} needs the row of each image")
@@ -99,7 +102,9 @@ def _from_arrays(folder: Path, rows: list[dict[str, str]], mapping: CohortMappin
         (name for name in ("source_file", "file") if name in rows[0]), None
     )
     names = tuple(row[name_column] if name_column else f"row {number}" for row, number in zip(rows, index, strict=True))
-    return SourceCohort(kind="npz", names=names, images=images[np.array(index)], columns=_columns_of(rows, mapping))
+    return SourceCohort(
+        kind="npz", names=names, images=images[np.array(index)], columns=_columns_of(rows, mapping), bits=bits
+    )
 
 
 def _row_number(text: str, n_images: int) -> int:
@@ -120,7 +125,11 @@ def _from_files(folder: Path, rows: list[dict[str, str]], mapping: CohortMapping
         pixels.append(read_image(folder, name))
         progress(done + 1, len(names), "reading images")
     return SourceCohort(
-        kind="images", names=names, images=stack_images(names, pixels), columns=_columns_of(rows, mapping)
+        kind="images",
+        names=names,
+        images=stack_images(names, pixels),
+        columns=_columns_of(rows, mapping),
+        bits=mapping.bits,
     )
 
 

@@ -7,6 +7,7 @@ label = "finding"
 sex = "sex"                # optional, as are age, view, site, licence
 [label]
 positive = ["Pneumonia"]
+merge = { opacity = ["Consolidation", "Infiltrate"] } # optional; labels too rare on their own, taken in as one
 [dataset]
 name = "..."
 licence = "..."
@@ -14,6 +15,7 @@ legal_basis = "..."
 purposes = ["research"]
 permits_derivatives = true # optional; a profile refuses a release where it is not stated
 public_n_subjects = 700    # optional; the custodian's declared, rounded bound on the number of subjects
+bits = 12                  # optional; used bits of 16-bit images (9 to 16), of DICOM images 8 or 12
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class CohortMapping:
 
     permits_derivatives: does the licence let derived images be made and passed on; None where it is not stated.
     public_n_subjects: the declared, rounded bound on the number of subjects; None where it is declared elsewhere.
+    bits: the declared number of used bits, never read from the pixels; None for all that the files store.
+    merged: a source's label to the label that it is taken in as. Declared, so it tells nothing of the cohort.
     """
 
     columns: Mapping[str, str]
@@ -51,6 +55,13 @@ class CohortMapping:
     positive: tuple[str, ...] = field(default_factory=tuple)
     permits_derivatives: bool | None = None
     public_n_subjects: int | None = None
+    bits: int | None = None
+    merged: Mapping[str, str] = field(default_factory=dict)
+
+    def with_merged_labels(self, columns: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Columns by role, labels replaced by those that they are taken in as."""
+        merged = tuple(self.merged.get(word, word) for word in columns.get("label", ()))
+        return {**columns, **({"label": merged} if "label" in columns else {})}
 
 
 def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
@@ -77,6 +88,8 @@ def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
         positive=_texts(_table(document, "label", where), "positive", where) if "label" in document else (),
         permits_derivatives=_flag(dataset, "permits_derivatives", where),
         public_n_subjects=_count(dataset, "public_n_subjects", where),
+        bits=_used_bits(dataset, where),
+        merged=_merged(document, where),
     )
 
 
@@ -134,3 +147,24 @@ def _count(table: Mapping[str, object], key: str, where: str) -> int | None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise MappingError(f"{key} is no whole number above 0", where=where, remedy=f"write {key} = 700")
     return value
+
+
+def _used_bits(table: Mapping[str, object], where: str) -> int | None:
+    bits = _count(table, "bits", where)
+    if bits is not None and not 8 <= bits <= 16:
+        raise MappingError(f"bits is {bits}", where=where, remedy="write bits = 12, or another number from 8 to 16")
+    return bits
+
+
+def _merged(document: Mapping[str, object], where: str) -> Mapping[str, str]:
+    """[label] merge = { new = ["old", "old"] }, turned around."""
+    label = _table(document, "label", where) if "label" in document else {}
+    if "merge" not in label:
+        return {}
+    table = _table(label, "merge", where)
+    merged: dict[str, str] = {}
+    for new in table:
+        for old in _texts(table, new, where):
+            if merged.setdefault(old, new) != new:
+                raise MappingError(f"merges {old!r} twice", where=where, remedy="name each label once")
+    return merged

@@ -134,6 +134,7 @@ def image_set_of(read: SourceCohort, *, split_seed: int) -> ImageSet:
     age = read.columns.get("age")
     return ImageSet(
         images=read.images,
+        bits=read.bits,
         label=label,
         subject=subject,
         sex=None if sex is None else np.array([normal_sex(value) for value in sex], dtype=np.str_),
@@ -219,7 +220,7 @@ def _description(read: SourceCohort, images: ImageSet) -> dict[str, object]:
         "image_height": images.images.shape[1],
         "image_width": images.images.shape[2],
         "channels": images.channels,
-        "bit_depth": images.bit_depth,
+        "bit_depth": images.used_bits,
         "labels": sorted(set(images.label.tolist())),
         "data_digest": images.digest,
         "duplicates": duplicate_names(read),

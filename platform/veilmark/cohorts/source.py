@@ -22,7 +22,8 @@ class IntakeError(ApplicationError):
 class SourceCohort:
     """What was handed over, as it stood there: values are the source's own text, one an image.
 
-    kind: npz, images or dicom. left_out: one line for each DICOM file that could not be used.
+    kind: npz, images or dicom. left_out: one line for each DICOM file that could not be used. bits: how many bits of
+    16-bit storage are used, as the mapping or the `.npz` declares it; None for all of them.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class SourceCohort:
     images: Pixels
     columns: Mapping[str, tuple[str, ...]]
     left_out: tuple[str, ...] = field(default_factory=tuple)
+    bits: int | None = None
 
 
 def stack_images(names: tuple[str, ...], pixels: list[Pixels]) -> Pixels:

@@ -9,15 +9,14 @@ import numpy as np
 from django.db import IntegrityError, transaction
 from PIL import Image
 
-from generators.data import ImageSet
-from generators.resizing import resize_images
+from generators.tables import resize_images
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.ledger.services import event_append
 from veilmark.reader_studies.models import ReaderItem, ReaderStudy, Reading
-from veilmark.synthetic_sets.final_files import read_final_image
+from veilmark.synthetic_sets.final_files import read_final_image, white_of
 from veilmark.synthetic_sets.models import SyntheticSet
 
 MAX_ITEMS = 400
@@ -75,20 +74,20 @@ def item_png(item: ReaderItem) -> bytes:
     synthetic_set = item.study.synthetic_set
     if item.is_synthetic:
         pixels = read_final_image(synthetic_set, item.source_index)
+        white = white_of(synthetic_set)
     else:
         training = synthetic_set.training_run
-        one = cohort_images(training.cohort).select(np.array([item.source_index]))
-        pixels = resize_images(one, training.image_size).images[0]
+        one = resize_images(cohort_images(training.cohort).select(np.array([item.source_index])), training.image_size)
+        pixels, white = one.images[0], one.max_value
     buffer = io.BytesIO()
-    Image.fromarray(as_8_bit(pixels)).save(buffer, format="PNG")
+    Image.fromarray(as_8_bit(pixels, white=white)).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def as_8_bit(
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]], *, white: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Pixels for a screen: 16-bit values are scaled by their white."""
+    """Pixels for a screen: 16-bit values are scaled by `white`, which was declared and not read from them."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8)
-    white = ImageSet(images=pixels[None]).max_value  # type: ignore[arg-type]
     return (pixels.astype(np.float32) * (255 / white)).round().clip(0, 255).astype(np.uint8)

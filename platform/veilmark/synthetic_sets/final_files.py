@@ -39,7 +39,7 @@ def read_final_set(synthetic_set: SyntheticSet) -> FinalSet:
     digests = [content_digest(final.pixels, final.metadata) for final in finals if final.metadata]
     columns = {name: np.array([getattr(row, name) for row in known]) for name in ("label", "sex", "age_group")}
     return FinalSet(
-        images=ImageSet(images=np.stack([final.pixels for final in finals]), **columns),
+        images=ImageSet(images=np.stack([final.pixels for final in finals]), bits=_bits(synthetic_set), **columns),
         content_root=root_digest(content_tree(digests)),
     )
 
@@ -47,6 +47,16 @@ def read_final_set(synthetic_set: SyntheticSet) -> FinalSet:
 def read_final_image(synthetic_set: SyntheticSet, row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     """The pixels of one image."""
     return _read(PreparedImages.read(set_folder(synthetic_set)), row).pixels
+
+
+def white_of(synthetic_set: SyntheticSet) -> int:
+    """The white of the set's images: the generator card declares their bits."""
+    return int(2 ** (_bits(synthetic_set) or 8) - 1)
+
+
+def _bits(synthetic_set: SyntheticSet) -> int | None:
+    bits = synthetic_set.training_run.card.get("bit_depth")
+    return None if bits is None else int(bits)
 
 
 def n_marks_found(prepared: PreparedImages) -> int:

@@ -17,8 +17,8 @@ from generators.data import ImageSet
 from generators.folder import folder_digest
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
 from generators.registry import get_generator
-from generators.resizing import resize_images
 from generators.runner import DEVICES, train_generator
+from generators.tables import read_public, resize_images
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.cohorts.models import Cohort
@@ -151,7 +151,7 @@ def _plan_of(run: TrainingRun) -> TrainingPlan:
 def _public_images(run: TrainingRun) -> ImageSet | None:
     if not run.public_data:
         return None
-    return resize_images(ImageSet.load(public_path(run.public_data)), run.image_size)
+    return resize_images(read_public(public_path(run.public_data)), run.image_size)
 
 
 @transaction.atomic

@@ -273,7 +273,7 @@ def constant(folder):
 
 
 REFUSED = {
-    "label of one subject": (set_cells("label", "rare"), ["label_subjects: 1 of 50 otherwise", "at least 2 subjects"]),
+    "label of one subject": (set_cells("label", "rare"), ["label_subjects: 1 of 50 otherwise", "at least 5 subjects"]),
     "age that is no number": (set_cells("age", "NaN"), ["age_text: 1 of 50 otherwise, such as NaN"]),
     "age of 200": (set_cells("age", "200"), ["age: 1 of 50 otherwise, such as 200", "an age of 0 to 120 years"]),
     "sex banana": (set_cells("sex", "banana"), ["sex: 1 of 50 otherwise, such as banana", "F, M or empty"]),
