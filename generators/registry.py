@@ -22,6 +22,10 @@ GENERATORS = {
         target="generators.latent_statistics:LatentStatistics",
         summary="one noisy release of latent statistics in a public basis; best up to about 2,000 subjects",
     ),
+    "latent-diffusion": Entry(
+        target="generators.latent_diffusion:LatentDiffusion",
+        summary="a denoiser in the public latent space, taught by released statistics, then refined by DP-SGD",
+    ),
     "private-evolution": Entry(
         target="generators.private_evolution:PrivateEvolution",
         summary="candidates of a simulator, kept and varied by noisy votes of the private images",
@@ -29,6 +33,18 @@ GENERATORS = {
     "vae": Entry(
         target="generators.vae:ConditionalVae",
         summary="conditional variational autoencoder trained by DP-SGD, one gradient a subject",
+    ),
+    "diffusion": Entry(
+        target="generators.diffusion:PixelDiffusion",
+        summary="pixel diffusion warmed up on noisy central images, then trained by DP-SGD, one gradient a subject",
+    ),
+    "gan": Entry(
+        target="generators.gan:PrivateGan",
+        summary="conditional adversarial network; its discriminator alone sees private images, by DP-SGD",
+    ),
+    "mean-embedding": Entry(
+        target="generators.mean_embedding:MeanEmbedding",
+        summary="one noisy release of mean random features, then a network trained to match it for free; a peer",
     ),
 }
 

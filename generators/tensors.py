@@ -31,6 +31,17 @@ def n_conditions(vocabulary: Vocabulary) -> int:
     return len(vocabulary.labels) + len(vocabulary.sexes) + len(vocabulary.age_groups)
 
 
+def any_conditions(vocabulary: Vocabulary, n: int) -> Tensor:
+    """Conditions [n, c] drawn evenly over the vocabulary by torch's own generator; a group is left open now and then.
+
+    A sex or age group is as often open as any of its words: images can be asked for without.
+    """
+    label = torch.randint(len(vocabulary.labels), (n,))
+    sizes = (len(vocabulary.sexes), len(vocabulary.age_groups))
+    groups = [torch.eye(size + 1)[torch.randint(size + 1, (n,))][:, :size] for size in sizes]
+    return torch.cat([torch.eye(len(vocabulary.labels))[label], *groups], dim=1)
+
+
 def pick_device(name: str) -> torch.device:
     """The device of that name; for auto the first CUDA device, else the CPU. Raises ConfigError."""
     if name == "cuda" and not torch.cuda.is_available():
