@@ -6,7 +6,7 @@ divides by the expected batch size, a public number. The step's cost is on disk 
 and accounting are Opacus's (Yousefpour et al. 2021); the mechanism is Abadi et al. 2016 with the subject as its unit.
 
 Draws and noise come from the operating system and are not repeatable. What the guarantee rests on is `DpSgdPlan`;
-microbatch, device and checkpoints change speed alone.
+microbatch, slices of views, precision, devices and checkpoints change speed alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators.accounting import noise_multiplier_for, spend_of
+from generators.accounting import merge_events, noise_multiplier_for, spend_of
 from generators.base import Progress, ResumeError, Run, SpendRecorder
 from generators.checkpoints import (
     Arrays,
@@ -35,9 +35,10 @@ from generators.config import setting
 from generators.folder import save_tensors
 from generators.pretraining import move_average
 from generators.privacy import GaussianEvent, PrivacyBudget, StepRecord
+from generators.replicas import Replica, further_devices, refresh, replicate
 from generators.secure_random import secure_normal, secure_poisson_draw
 from generators.steps_log import read_log
-from generators.subject_gradients import Loss, SubjectData, clipped_sum
+from generators.subject_gradients import Loss, Speed, SubjectData, clipped_sum, fastest_path
 
 CHECKPOINT = "checkpoint.safetensors"
 PHASE = "train"
@@ -53,9 +54,17 @@ class PrivateSettings:
     learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
     views: int = setting(2, "images of one subject, or views of them, that one step looks at", low=1, high=64)
     average: float = setting(0.0, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
-    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
+    microbatch: int = setting(32, "subjects computed at once: memory and speed", low=1)
+    view_slice: int = setting(2, "views of one subject computed at once: memory and speed", low=1)
+    precision: str = setting("auto", "of the network's passes: auto (bfloat16 on CUDA), float32 or bfloat16")
+    path: str = setting("auto", "how gradients per subject are taken: auto, vmap or layers; all give the same")
     checkpoint_every: int = setting(20, "steps between checkpoints", low=1)
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
+
+    @property
+    def speed(self) -> Speed:
+        """Raises ConfigError."""
+        return Speed(microbatch=self.microbatch, view_slice=self.view_slice, precision=self.precision, path=self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +146,7 @@ def reserve_plan(plan: DpSgdPlan, run: Run) -> None:
             privacy_unit=run.images.privacy_unit,
         )
         run.recorder.reserve(planned)
-    elif logged.planned.events != plan.events:
+    elif logged.planned.events != merge_events(plan.events):
         raise ResumeError(
             "was planned for another budget", where=str(run.out), remedy="resume with the budget it began with"
         )
@@ -156,8 +165,10 @@ def train_network(
 ) -> None:
     """`train_privately` with a run's own data and settings, reserving the plan first.
 
-    images [N, ...] and conditions [N, c] are those of `run.images`, row by row. Changes `network`.
+    images [N, ...] and conditions [N, c] are those of `run.images`, row by row. Changes `network`. A network on CUDA
+    is trained on all CUDA devices. Raises ConfigError before anything is reserved.
     """
+    settings.speed  # noqa: B018 (refuses words that it does not know)
     device = next(network.parameters()).device
     data = SubjectData(
         images=images.to(device),
@@ -176,6 +187,7 @@ def train_network(
         recorder=run.recorder,
         progress=run.progress,
         companion=companion,
+        devices=further_devices(device),
     )
 
 
@@ -190,9 +202,11 @@ def train_privately(
     recorder: SpendRecorder,
     progress: Progress,
     companion: Companion | None = None,
+    devices: Sequence[torch.device] = (),
 ) -> None:
     """Run the plan's steps that `steps.log` does not hold yet, from the last checkpoint. Changes `network`.
 
+    devices: further ones, beside the network's own, that take their share of each step's subjects.
     Steps that a killed run recorded after its last checkpoint are lost but stay charged, so the plan's number of
     steps, and with it the budget, is never exceeded.
     """
@@ -201,11 +215,14 @@ def train_privately(
     n_charged = 0 if logged is None else logged.steps_of(PHASE)
     if (out / CHECKPOINT).exists():
         state.restore(out / CHECKPOINT)
+    speed = fastest_path(network, loss, data, settings.speed)
+    replicas = replicate(network, data, devices)
     for step in range(n_charged, plan.n_steps):
         recorder.step(
             StepRecord(step=step, noise_multiplier=plan.noise_multiplier, sample_rate=plan.sample_rate, phase=PHASE)
         )
-        private_step(network, loss, data, plan=plan, microbatch=settings.microbatch)
+        refresh(replicas, network)
+        private_step(network, loss, data, plan=plan, speed=speed, replicas=replicas)
         state.advance(step)
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == plan.n_steps:
             save_tensors(out / CHECKPOINT, state.tensors())
@@ -213,10 +230,18 @@ def train_privately(
     state.finish()
 
 
-def private_step(network: nn.Module, loss: Loss, data: SubjectData, *, plan: DpSgdPlan, microbatch: int) -> None:
+def private_step(
+    network: nn.Module,
+    loss: Loss,
+    data: SubjectData,
+    *,
+    plan: DpSgdPlan,
+    speed: Speed,
+    replicas: Sequence[Replica] = (),
+) -> None:
     """One Poisson draw, its clipped and noised gradient left in `network`'s `.grad`. The caller has charged it."""
     drawn = np.flatnonzero(secure_poisson_draw(data.n_subjects, plan.sample_rate))
-    total = clipped_sum(network, loss, data, drawn, bound=plan.max_grad_norm, microbatch=microbatch)
+    total = clipped_sum(network, loss, data, drawn, bound=plan.max_grad_norm, speed=speed, replicas=replicas)
     noisy = add_noise(total, plan)
     for name, parameter in network.named_parameters():
         parameter.grad = noisy[name].to(parameter) if name in noisy else None
@@ -225,9 +250,11 @@ def private_step(network: nn.Module, loss: Loss, data: SubjectData, *, plan: DpS
 def add_noise(total: Mapping[str, Tensor], plan: DpSgdPlan) -> dict[str, Tensor]:
     """The private mean gradient: the sum, with fresh secure noise, over the expected batch size."""
     std = plan.noise_multiplier * plan.max_grad_norm if plan.noise_multiplier else 0.0
+    sizes = [value.numel() for value in total.values()]
+    noise = torch.from_numpy(secure_normal((sum(sizes),), std, threads=torch.get_num_threads()))
     return {
-        name: (value + torch.from_numpy(secure_normal(tuple(value.shape), std)).to(value)) / plan.expected_batch_size
-        for name, value in total.items()
+        name: (value + part.reshape(value.shape).to(value)) / plan.expected_batch_size
+        for (name, value), part in zip(total.items(), torch.split(noise, sizes), strict=True)
     }
 
 
