@@ -1,0 +1,256 @@
+"""`diffusion`: a pixel UNet of `diffusers`, warmed up on noisy central images and public ones, then trained by DP-SGD.
+
+DPDM (Dockhorn, Cao, Vahdat, Kreis 2023) with one gradient a subject: each view of a subject has a noise level of its
+own (noise multiplicity), the moving average of weights is kept, and conditions are hidden at times so that drawing can
+be guided. The warm-up is that of DP-FETA (Gong et al. 2025) with the sensitivity that `central_images` proves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from generators.accounting import noise_multiplier_for
+from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
+from generators.cards import card_vocabulary, finish_run, synthetic_set
+from generators.central_images import PHASE as WARM_UP
+from generators.central_images import CentralImages, PublicFrame, label_shifts, moved_images, release_central_images
+from generators.checkpoints import load_network, network_tensors, read_tensors
+from generators.conditions import Vocabulary
+from generators.config import build_config, setting
+from generators.data import ImageSet
+from generators.denoising import (
+    Denoiser,
+    Drawing,
+    NoiseProcess,
+    check_solver,
+    denoising_loss,
+    draw_images,
+    new_unet,
+    patch_side,
+)
+from generators.folder import load_card, load_tensors, save_tensors
+from generators.pretraining import pretrain
+from generators.privacy import GaussianEvent
+from generators.public_images import public_entry, public_or_phantoms
+from generators.steps_log import read_log
+from generators.subject_gradients import Loss
+from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.training import CHECKPOINT, PrivateSettings, make_plan, reserve_plan, train_network
+
+NAME = "diffusion"
+WEIGHTS = "network.safetensors"
+CENTRAL = "central.safetensors"
+LOST_WARM_UP = "killed between the record and the file of its central images: they are paid for and were not used"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig(PrivateSettings):
+    """Settings, those of the private loop first. The defaults are for 64 px and 15 minutes of two CPU cores."""
+
+    batch_size: int = setting(128, "expected subjects a step", low=1, changes_privacy=True)
+    n_steps: int = setting(60, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    learning_rate: float = setting(3e-4, "Adam's rate for private steps", low=1e-7, high=1)
+    views: int = setting(4, "noise levels, each on an image of the subject, that one step looks at", low=1, high=64)
+    average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
+    microbatch: int = setting(8, "subjects computed at once: memory and speed", low=1)
+    width: int = setting(16, "channels at the highest resolution, a multiple of 8", low=8, high=512)
+    prediction: str = setting("v_prediction", "what the network predicts: v_prediction or epsilon")
+    condition_dropout: float = setting(0.1, "chance that a training image's condition is hidden", low=0, high=0.9)
+    public_steps: int = setting(1000, "steps on public images before the private ones; 0 for none", low=0)
+    public_learning_rate: float = setting(1e-3, "Adam's rate for steps that cost nothing", low=1e-7, high=1)
+    central_share: float = setting(
+        0.1, "share of the budget for noisy central images; 0 for none", low=0, high=0.9, changes_privacy=True
+    )
+    central_side: int = setting(16, "side in pixels that central images are released at", low=1, high=64)
+    central_steps: int = setting(250, "steps on public images moved to the central ones", low=0)
+    guidance: float = setting(1.5, "how strongly drawing follows the condition; 1: as trained", low=0, high=20)
+    solver: str = setting("dpm-solver", "how images are drawn: dpm-solver or ddim")
+    solver_steps: int = setting(20, "steps of the solver", low=2, high=1000)
+
+
+class PixelDiffusion:
+    """The generator (see the module). A `generators.base.Generator`."""
+
+    name = NAME
+    config_class = DiffusionConfig
+
+    def train(self, run: Run) -> GeneratorCard:
+        """See the protocol. `run.seed` repeats the initial weights and the public steps, nothing private.
+
+        A run killed between the record and the file of its central images goes on without them.
+        """
+        settings = build_config(DiffusionConfig, run.config)
+        vocabulary = Vocabulary.of(run.images, settings.labels)
+        loss = _loss(settings, vocabulary)
+        network = _initial(settings, vocabulary, run)
+        public = _Public.of(run, vocabulary) if settings.public_steps or settings.central_share else None
+        images = image_tensor(run.images)
+        warm_up = _warm_up_event(settings, run)
+        plan = make_plan(
+            run.budget,
+            batch_size=settings.batch_size,
+            n_steps=settings.n_steps,
+            max_grad_norm=settings.max_grad_norm,
+            already=warm_up,
+        )
+        reserve_plan(plan, run)
+        shifts = None
+        if public is not None and warm_up:
+            shifts = _shifts(run, images, vocabulary, public.frame(settings.central_side), warm_up[0])
+        if public is not None and not (run.out / CHECKPOINT).exists():
+            _pretrain(network, loss, public, shifts, settings, run)
+        train_network(
+            network,
+            loss,
+            run,
+            settings,
+            images=images,
+            conditions=one_hot(vocabulary, vocabulary.numbers(run.images)),
+            plan=plan,
+        )
+        save_tensors(run.out / WEIGHTS, network_tensors(network))
+        return finish_run(
+            run,
+            name=NAME,
+            settings=settings,
+            vocabulary=vocabulary,
+            public_data=[] if public is None else [public_entry(run.public, "pretraining and warm-up")],
+            packages=("torch", "diffusers", "opacus", "scipy"),
+            notes=(LOST_WARM_UP,) if warm_up and shifts is None else (),
+        )
+
+    def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:
+        """See the protocol. A deterministic solver from noise that the seed repeats, in chunks."""
+        card = load_card(folder)
+        settings = build_config(DiffusionConfig, card.config)
+        vocabulary = card_vocabulary(card)
+        network = _network(settings, vocabulary, card.image_size, card.channels)
+        load_network(network, read_tensors(folder / WEIGHTS))
+        cells = vocabulary.cells(counts)
+        pixels = draw_images(
+            network.to(pick_device("auto")),
+            one_hot(vocabulary, vocabulary.numbers(cells)),
+            Drawing(
+                process=NoiseProcess.of_pixels(settings.prediction),
+                solver=settings.solver,
+                n_steps=settings.solver_steps,
+                guidance=settings.guidance,
+            ),
+            shape=(card.channels, card.image_size, card.image_size),
+            seed=seed,
+            progress=progress,
+        )
+        return synthetic_set(pixels.movedim(1, -1).numpy(), cells, card)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Public:
+    """Public images [n, C, S, S] and the numbers of their conditions in the vocabulary, -1 where it lacks them."""
+
+    images: Tensor
+    vocabulary: Vocabulary
+    known: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, run: Run, vocabulary: Vocabulary) -> _Public:
+        shown = public_or_phantoms(run.public, run.images)
+        return cls(images=image_tensor(shown), vocabulary=vocabulary, known=vocabulary.known_numbers(shown))
+
+    def frame(self, side: int) -> PublicFrame:
+        return PublicFrame.of(self.images, side)
+
+    def moved(self, shifts: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Images moved to the labels' central images, and conditions [n, c]."""
+        images, labels = moved_images(self.images, self.known[:, 0], shifts, self.frame(shifts.shape[-1]), seed=seed)
+        return images, one_hot(self.vocabulary, np.column_stack([labels, self.known[:, 1:]]))
+
+
+def _network(settings: DiffusionConfig, vocabulary: Vocabulary, size: int, channels: int) -> Denoiser:
+    if settings.width % 8:
+        raise ConfigError(f"is {settings.width}", where="width", remedy="use a multiple of 8")
+    unet = new_unet(size=size, channels=channels, width=settings.width)
+    return Denoiser(unet, n_conditions=n_conditions(vocabulary), patch=patch_side(size))
+
+
+def _initial(settings: DiffusionConfig, vocabulary: Vocabulary, run: Run) -> Denoiser:
+    """Initial weights, which repeat by seed, on the run's device."""
+    check_solver(settings.solver)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels)
+    return network.to(pick_device(run.device))
+
+
+def _loss(settings: DiffusionConfig, vocabulary: Vocabulary) -> Loss:
+    return denoising_loss(
+        NoiseProcess.of_pixels(settings.prediction),
+        condition_dropout=settings.condition_dropout,
+        n_labels=len(vocabulary.labels),
+    )
+
+
+def _warm_up_event(settings: DiffusionConfig, run: Run) -> tuple[GaussianEvent, ...]:
+    """The release of central images: the Gaussian mechanism that alone would spend `central_share` of the budget."""
+    if not settings.central_share:
+        return ()
+    budget = run.budget
+    whole = noise_multiplier_for(
+        target_epsilon=budget.target_epsilon,
+        delta=budget.target_delta,
+        sample_rate=1.0,
+        steps=1,
+        accountant=budget.accountant,
+    )
+    noise = whole / math.sqrt(settings.central_share)
+    return (GaussianEvent(noise_multiplier=noise, sample_rate=1.0, steps=1),)
+
+
+def _shifts(
+    run: Run, images: Tensor, vocabulary: Vocabulary, frame: PublicFrame, event: GaussianEvent
+) -> Tensor | None:
+    """Each label's shift from the released central images; None where an earlier attempt paid and lost them."""
+    path = run.out / CENTRAL
+    if not path.exists():
+        logged = read_log(run.out)
+        if logged is not None and logged.steps_of(WARM_UP):
+            return None
+        released = release_central_images(
+            run,
+            images,
+            vocabulary.numbers(run.images)[:, 0],
+            frame,
+            n_labels=len(vocabulary.labels),
+            noise_multiplier=event.noise_multiplier,
+        )
+        save_tensors(path, released.tensors)
+    return label_shifts(CentralImages.of_tensors(load_tensors(path)), frame)
+
+
+def _pretrain(
+    network: Denoiser, loss: Loss, public: _Public, shifts: Tensor | None, settings: DiffusionConfig, run: Run
+) -> None:
+    """Steps that cost nothing: on public images as they are, then on those moved to the noisy central images."""
+    sets = [(settings.public_steps, public.images, one_hot(public.vocabulary, public.known), "on public images")]
+    if shifts is not None:
+        sets.append((settings.central_steps, *public.moved(shifts, run.seed), "on central images"))
+    for n_steps, images, conditions, where in sets:
+        pretrain(
+            network,
+            loss,
+            images,
+            conditions,
+            n_steps=n_steps,
+            learning_rate=settings.public_learning_rate,
+            seed=run.seed,
+            progress=run.progress,
+            average=0.99,
+            message=f"pretraining {where}",
+        )
