@@ -34,37 +34,43 @@ def layer_gradients(network: nn.Module, loss: Loss, images: Tensor, conditions: 
 
     images [S, v, ...] and conditions [S, v, c]. Raises UnknownUseError.
     """
-    return _collect(network, loss, images, conditions, torch.ones(images.shape[:2], device=images.device))
-
-
-def keeps_subjects_apart(network: nn.Module, loss: Loss, images: Tensor, conditions: Tensor) -> bool:
-    """Whether `layer_gradients` is right for this network and loss: three subjects of noise, one of them asked for.
-
-    images [N, ...] and conditions [N, c] give shapes alone. Only the one that was asked for may have a gradient.
-    """
-    shape = (3, 1, *images.shape[1:])
-    noise = torch.rand(shape, device=images.device, dtype=images.dtype)
-    words = torch.rand((3, 1, *conditions.shape[1:]), device=images.device).to(conditions.dtype)
-    asked = torch.tensor([[0.0], [1.0], [0.0]], device=images.device)
-    try:
-        found = _collect(network, loss, noise, words, asked)
-    except (UnknownUseError, RuntimeError):
-        return False
-    return all(not bool(value[[0, 2]].any()) for value in found.values())
-
-
-def _collect(network: nn.Module, loss: Loss, images: Tensor, conditions: Tensor, weights: Tensor) -> dict[str, Tensor]:
     parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
     watch = _Watch(parameters, n_subjects=len(images), rows=images.shape[:2].numel(), device=images.device)
     with torch.enable_grad():
         with watch:
             losses = loss(network, images.flatten(0, 1), conditions.flatten(0, 1))
-        total = (losses * weights.flatten()).sum()
-        unknown = torch.autograd.grad(total, [watch.anchor, *parameters.values()], allow_unused=True)[1:]
+        unknown = torch.autograd.grad(losses.sum(), [watch.anchor, *parameters.values()], allow_unused=True)[1:]
     if any(value is not None for value in unknown):
         raise UnknownUseError
     nothing = {name: value for name, value in parameters.items() if name not in watch.found}
     return watch.found | {name: value.new_zeros((len(images), *value.shape)) for name, value in nothing.items()}
+
+
+def keeps_subjects_apart(network: nn.Module, loss: Loss, images: Tensor, conditions: Tensor) -> bool:
+    """Whether `layer_gradients` is right for this network and loss, tried on three subjects of noise.
+
+    images [N, ...] and conditions [N, c] give shapes alone. When one subject becomes another, the gradients of the
+    other two must stay what they were, whatever the loss draws.
+    """
+    noise = torch.rand((2, 3, 1, *images.shape[1:]), device=images.device).to(images.dtype)
+    words = torch.rand((2, 3, 1, *conditions.shape[1:]), device=images.device).to(conditions.dtype)
+
+    def gradients(changed: int | None) -> dict[str, Tensor]:
+        pick = [int(subject == changed) for subject in range(3)]
+        torch.manual_seed(0)  # what the loss draws is the same each time
+        return layer_gradients(network, loss, noise[pick, range(3)], words[pick, range(3)])
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            before = gradients(None)
+            return all(_same_but(before, gradients(subject), subject) for subject in range(3))
+        except (UnknownUseError, RuntimeError):
+            return False
+
+
+def _same_but(first: Mapping[str, Tensor], second: Mapping[str, Tensor], subject: int) -> bool:
+    others = [other for other in range(3) if other != subject]
+    return all(torch.allclose(value[others], second[name][others], rtol=1e-4) for name, value in first.items())
 
 
 class _Watch(TorchFunctionMode):

@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from weakref import WeakSet
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from generators.base import ConfigError
 from generators.layer_gradients import Loss, UnknownUseError, keeps_subjects_apart, layer_gradients
@@ -32,6 +34,8 @@ PATHS = ("auto", "vmap", "layers")
 ROUNDING = 1e-6
 # Gradients of subjects that are held at once, in numbers: 256 MiB of float32.
 HELD = 1 << 26
+# Networks whose plain backward pass vmap could not take.
+_NEEDS_GRAPH: WeakSet[nn.Module] = WeakSet()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +58,16 @@ class Speed:
                     f"is {getattr(self, name)!r}", where=name, remedy=f"choose one of {', '.join(allowed)}"
                 )
 
+    def is_low(self, device: torch.device) -> bool:
+        """Whether passes on `device` are in bfloat16."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
+
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The context of forward passes on `device`."""
-        low = self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
+        if not self.is_low(device):
+            return nullcontext()
         # vmap's weights are new tensors at every call: a cache of them would hold them all.
-        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if low else nullcontext()
+        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +156,7 @@ def fastest_path(network: nn.Module, loss: Loss, data: SubjectData, speed: Speed
 
 def clip_and_add(total: dict[str, Tensor], each: dict[str, Tensor], bound: float) -> None:
     """Add gradients [S, ...], each subject's scaled to norm `bound` at most, to `total`."""
-    norms = [torch.linalg.vector_norm(value.flatten(1), dim=1) for value in each.values()]
+    norms = [torch.linalg.vector_norm(value.reshape(len(value), -1), dim=1) for value in each.values()]
     norm = torch.stack(norms).double().norm(dim=0)
     finite = norm.isfinite()
     factor = torch.where(finite, (bound * (1 - ROUNDING) / norm.clamp_min(1e-12)).clamp_max(1.0), 0.0)
@@ -183,8 +192,22 @@ def _gradients(network: nn.Module, data: SubjectData, loss: Loss, rows: Tensor, 
 def vmap_gradients(network: nn.Module, loss: Loss, images: Tensor, conditions: Tensor) -> dict[str, Tensor]:
     """[S, *parameter]: gradients of each subject's sum of losses; images [S, v, ...] and conditions [S, v, c].
 
-    `torch.func.grad` would build a graph of the backward pass too, for derivatives that nobody takes.
+    `torch.func.grad` builds a graph of the backward pass too, for derivatives that nobody takes. That is done here only
+    where some kernel of the plain backward pass refuses what vmap hands it.
     """
+    if network not in _NEEDS_GRAPH:
+        try:
+            return _by_vmap(network, loss, images, conditions, graph=False)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            _NEEDS_GRAPH.add(network)
+    return _by_vmap(network, loss, images, conditions, graph=True)
+
+
+def _by_vmap(network: nn.Module, loss: Loss, images: Tensor, conditions: Tensor, *, graph: bool) -> dict[str, Tensor]:
+    # vmap knows no batched form of a CPU's fused attention, and would warn and loop.
+    attention = sdpa_kernel(SDPBackend.MATH) if images.device.type == "cpu" else nullcontext()
     parameters = {name: value.detach() for name, value in network.named_parameters() if value.requires_grad}
 
     def of_one(images: Tensor, conditions: Tensor) -> dict[str, Tensor]:
@@ -195,11 +218,12 @@ def vmap_gradients(network: nn.Module, loss: Loss, images: Tensor, conditions: T
             return loss(_Call(call), images, conditions).sum()
 
         value, pull, *_ = vjp(total, parameters)
-        with torch.no_grad():
+        with torch.set_grad_enabled(graph):
             found: dict[str, Tensor] = pull(torch.ones_like(value))[0]
         return found
 
-    return vmap(of_one, randomness="different")(images, conditions)
+    with attention:
+        return vmap(of_one, randomness="different")(images, conditions)
 
 
 def _zeros(network: nn.Module) -> dict[str, Tensor]:
