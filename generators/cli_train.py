@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from generators.cli_options import (
     progress_bar,
 )
 from generators.data import ImageSet
+from generators.drowning import DrownedError
 from generators.label_rules import (
     MIN_SUBJECTS_A_LABEL,
     merge_labels,
@@ -78,7 +80,7 @@ def train(  # noqa: PLR0913 (a command's options are its arguments)
     cohort = resize_images(cohort, size) if size else cohort
     if not budget.is_private:
         sys.stderr.write(f"{NON_PRIVATE_NOTE}\n")
-    with progress_bar(shown=not as_json) as progress:
+    with _naming_the_override(), progress_bar(shown=not as_json) as progress:
         card = train_generator(
             name=name,
             images=cohort,
@@ -93,6 +95,15 @@ def train(  # noqa: PLR0913 (a command's options are its arguments)
             even_if_drowned=even_if_drowned,
         )
     print_result(asdict(card), [_line(card, out)], as_json=as_json)
+
+
+@contextmanager
+def _naming_the_override() -> Iterator[None]:
+    try:
+        yield
+    except DrownedError as error:
+        remedy = f"{error.remedy}; --even-if-drowned spends it all the same"
+        raise DrownedError(error.what, where=error.where, remedy=remedy) from error
 
 
 def _budget(

@@ -23,8 +23,10 @@ class Vocabulary:
 
     @classmethod
     def of(cls, images: ImageSet, declared: str = "") -> Vocabulary:
-        """The declared labels (comma-separated), else those of the cohort. Raises DataError for one undeclared."""
+        """The declared labels (comma-separated), else those of the cohort. Raises DataError for others, and gaps."""
         present = () if images.label is None else tuple(str(name) for name in np.unique(images.label))
+        if "" in present and len(present) > 1:
+            raise DataError("is empty for some images", where="label", remedy="give every image a label")
         labels = tuple(name.strip() for name in declared.split(",")) if declared else present or ("",)
         undeclared = sorted(set(present) - set(labels))
         if undeclared:

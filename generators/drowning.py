@@ -30,6 +30,10 @@ DROWNED_PULL = 5 / math.sqrt(NOMINAL_PARAMETERS)
 ENOUGH_PULL = 60 / math.sqrt(NOMINAL_PARAMETERS)
 
 
+class DrownedError(BudgetError):
+    """A budget so small that the run would spend it on noise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Signal:
     """How a budget stands against its noise.
@@ -86,7 +90,7 @@ def signal_of(budget: PrivacyBudget, settings: object, *, n_labels: int) -> Sign
 
 
 def require_signal(budget: PrivacyBudget, settings: object, *, n_labels: int) -> None:
-    """Refuse, before spending, a run whose noise would drown the signal. Raises BudgetError with the numbers."""
+    """Refuse, before spending, a run whose noise would drown the signal. Raises DrownedError with the numbers."""
     if not budget.is_private:
         return
     found = signal_of(budget, settings, n_labels=n_labels)
@@ -94,11 +98,10 @@ def require_signal(budget: PrivacyBudget, settings: object, *, n_labels: int) ->
         n, epsilon = budget.public_n_subjects, budget.target_epsilon
         factor = found.needed / found.ratio
         enough = epsilon_for(noise=noise_of(budget) / factor, delta=budget.target_delta)
-        raise BudgetError(
+        raise DrownedError(
             f"noise would drown the signal at {epsilon:g} for {n} subjects: {found.sentence}",
             where="epsilon",
-            remedy=f"from about {math.ceil(n * factor)} subjects or epsilon {_up(enough)} on it is worth a try "
-            "(--even-if-drowned goes on all the same)",
+            remedy=f"from about {math.ceil(n * factor)} subjects or epsilon {_up(enough)} on it is worth a try",
         )
 
 

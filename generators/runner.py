@@ -50,7 +50,7 @@ def train_generator(  # noqa: PLR0913 (every one a named choice of the caller)
 
     recorder: told of every spend after it stands in `out/steps.log` and before noise is drawn. resume: go on with the
     killed run in `out`; a finished one returns its card. even_if_drowned: spend although noise will drown the signal.
-    Raises GeneratorError, BudgetError among them where it would; bad input leaves `out` as it was.
+    Raises GeneratorError, DrownedError where it would; bad input leaves `out` as it was.
     """
     generator = get_generator(name)
     if device not in DEVICES:

@@ -64,6 +64,26 @@ def test_list_and_plan_load_no_torch() -> None:
     assert not json.loads(run("plan", "--public-n", 20, "--epsilon", 0.5, "--json").stdout)["enough_subjects"]
 
 
+def test_a_reference_without_privacy_says_so(cohort: Path, tmp_path: Path) -> None:
+    done = run(
+        *("train", "latent-statistics", "--images", cohort / "images.npz", "--metadata", cohort / "metadata.csv"),
+        *("--label", "label", "--subject", "subject", "--merge", "nodule+opacity=finding"),
+        *("--labels", "normal,finding", "--non-private", "--public-n", 50, "--size", 24, "--json"),
+        *("--set", "n_components=6", "--out", tmp_path / "g"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("NOT PRIVATE: trained without noise")
+    card = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert (card["budget"]["accountant"], card["spend"]["spent_epsilon"]) == ("none", None)
+    assert card["labels"] == ["normal", "finding"]
+
+
+def test_plan_says_what_to_run_and_settings_what_they_mean() -> None:
+    told = run("plan", "--subjects", 60, "--images", 90, "--size", 64, "--epsilon", 0.3, "--labels", 4).stdout
+    assert "TOO SMALL: 60 subjects are too few for epsilon 0.3 and 4 labels" in told
+    assert "enters the guarantee" in run("list", "--settings").stdout
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -163,8 +163,8 @@ def _merged(document: Mapping[str, object], where: str) -> Mapping[str, str]:
         return {}
     table = _table(label, "merge", where)
     merged: dict[str, str] = {}
-    for new in table:
+    for new in _texts({"merge": list(table)}, "merge", where):
         for old in _texts(table, new, where):
             if merged.setdefault(old, new) != new:
-                raise MappingError(f"merges {old!r} twice", where=where, remedy="name each label once")
+                raise MappingError(f"merges {old!r} into two labels", where=where, remedy="name each label once")
     return merged

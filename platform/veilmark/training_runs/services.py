@@ -14,6 +14,7 @@ from django.utils import timezone
 from generators.base import ConfigError, GeneratorCard, Progress
 from generators.config import build_config
 from generators.data import ImageSet
+from generators.drowning import require_signal
 from generators.folder import folder_digest
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
 from generators.registry import get_generator
@@ -82,15 +83,16 @@ def budget_of(cohort: Cohort, plan: TrainingPlan) -> PrivacyBudget:
 def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User) -> TrainingRun:
     """Check a plan and enqueue it. Nothing is spent yet.
 
-    Raises NotAllowedError, BudgetError (invalid, or beyond what the cohort has left), ConfigError (unknown generator,
-    a setting that it does not have), ApplicationError.
+    Raises NotAllowedError, BudgetError (invalid, beyond what the cohort has left, or so small that noise would drown
+    the signal), ConfigError (unknown generator, a setting that it does not have), ApplicationError.
     """
     require(acting_user, "generator:train")
     if cohort.custodian_id != acting_user.pk:
         raise NotAllowedError("belongs to another custodian", where=f"cohort {cohort.name}", remedy="ask its custodian")
     _require_possible(plan)
-    budget_of(cohort, plan)
+    budget = budget_of(cohort, plan)
     require_within_budget(cohort, wished_epsilon=plan.epsilon)
+    _require_signal(cohort, plan, budget)
     run = TrainingRun.objects.create(
         cohort=cohort,
         trainer=acting_user,
@@ -123,6 +125,13 @@ def _require_possible(plan: TrainingPlan) -> None:
         raise ConfigError(f"is {plan.device!r}", where="device", remedy=f"choose one of {', '.join(DEVICES)}")
     if not 16 <= plan.image_size <= 512:
         raise ApplicationError(f"is {plan.image_size}", where="image size", remedy="choose 16 to 512 pixels")
+
+
+def _require_signal(cohort: Cohort, plan: TrainingPlan, budget: PrivacyBudget) -> None:
+    """Said at once and not by the job: the runner would refuse it as well."""
+    declared = str(plan.config.get("labels", ""))
+    chosen = build_config(get_generator(plan.generator).config_class, plan.config)
+    require_signal(budget, chosen, n_labels=len(declared.split(",") if declared else cohort.labels))
 
 
 def training_run_carry_out(*, run: TrainingRun, progress: Progress) -> None:

@@ -60,6 +60,16 @@ def test_files_of_16_bits_keep_their_depth(read, write_files, truth):
     assert_true(read(write_files(deep)), truth, deep)
 
 
+def test_declared_bits_of_16_bit_images_are_kept(read, write_files, arrays, truth):
+    folder = write_files(truth.images.astype(np.uint16) * 16)
+    mapping = folder / "mapping.toml"
+    assert read(folder).bits is None
+    mapping.write_text(mapping.read_text() + "bits = 12\n")
+    assert read(folder).bits == 12
+    np.savez(arrays / "images.npz", images=np.load(arrays / "images.npz")["images"].astype(np.uint16), bits=10)
+    assert read(arrays).bits == 10
+
+
 def test_a_jpeg_is_read_as_what_it_shows(read, write_files, truth):
     smooth = np.broadcast_to(np.linspace(0, 255, 20, dtype=np.uint8), truth.images.shape)
     found = read(write_files(smooth, ".jpg", quality=95))

@@ -12,6 +12,7 @@ index = "row"
 label = "finding"
 [label]
 positive = ["nodule"]
+merge = { opacity = ["consolidation", "infiltrate"] }
 [dataset]
 name = "chest"
 licence = "CC0-1.0"
@@ -19,6 +20,7 @@ legal_basis = "none needed"
 purposes = ["research"]
 permits_derivatives = true
 public_n_subjects = 700
+bits = 12
 """
 
 
@@ -26,13 +28,22 @@ def test_a_good_mapping():
     mapping = parse_mapping(GOOD)
     assert dict(mapping.columns) == {"index": "row", "label": "finding"}
     assert (mapping.name, mapping.purposes, mapping.positive) == ("chest", ("research",), ("nodule",))
-    assert (mapping.permits_derivatives, mapping.public_n_subjects) == (True, 700)
+    assert (mapping.permits_derivatives, mapping.public_n_subjects, mapping.bits) == (True, 700, 12)
+
+
+def test_labels_are_taken_in_as_what_they_are_merged_into():
+    columns = {"subject": ("p", "q", "r"), "label": ("infiltrate", "nodule", "consolidation")}
+    taken = parse_mapping(GOOD).with_merged_labels(columns)
+    assert taken == {"subject": ("p", "q", "r"), "label": ("opacity", "nodule", "opacity")}
+    assert parse_mapping(GOOD).with_merged_labels({"subject": ("p",)}) == {"subject": ("p",)}
 
 
 def test_what_is_not_stated_is_unknown():
-    text = GOOD.replace("permits_derivatives = true", "").replace("public_n_subjects = 700", "")
+    text = GOOD
+    for line in ("permits_derivatives = true", "public_n_subjects = 700", "bits = 12"):
+        text = text.replace(line, "")
     mapping = parse_mapping(text)
-    assert (mapping.permits_derivatives, mapping.public_n_subjects) == (None, None)
+    assert (mapping.permits_derivatives, mapping.public_n_subjects, mapping.bits) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +62,14 @@ def test_what_is_not_stated_is_unknown():
         pytest.param("= true", '= "yes"', "permits_derivatives is neither true nor false", id="flag"),
         pytest.param("= 700", "= 0", "public_n_subjects is no whole number above 0", id="nobody"),
         pytest.param("= 700", "= true", "public_n_subjects is no whole number above 0", id="yes people"),
+        pytest.param("bits = 12", "bits = 17", "bits is 17", id="too many bits"),
+        pytest.param("bits = 12", 'bits = "12"', "bits is no whole number above 0", id="bits as text"),
+        pytest.param('["consolidation", "infiltrate"]', '"all"', "opacity is no list of texts", id="merge as text"),
+        pytest.param("merge = {", "merge = 3 #", "has no table [merge]", id="merge as number"),
+        pytest.param(
+            '"infiltrate"] }', '"b"], other = ["b"] }', "merges 'b' into two labels", id="one label merged twice"
+        ),
+        pytest.param("opacity =", '"" =', "merge holds an empty or endless text", id="merged into nothing"),
     ],
 )
 def test_a_bad_mapping_is_one_line(old, new, line):
