@@ -1,4 +1,4 @@
-"""The one private access of `latent-statistics`: two Gaussian mechanisms on sums of per-subject contributions.
+"""The one private access of `latent-statistics`: Gaussian mechanisms on sums of per-subject contributions.
 
 Image i of a subject with k images has a clipped latent z, |z| <= R, and a design vector x: the one-hot label, and,
 scaled by g, the sex as +1 or -1 and the one-hot age group (zeros where unknown), so |x|^2 <= X^2 = 1 + 2 g^2.
@@ -6,11 +6,13 @@ One subject, whatever the number of images and whatever labels they bear, contri
 
     A = sum (1/k) x x^T      Frobenius norm <= X^2    (label shares, group shares, which go together)
     B = sum (1/k) x z^T      Frobenius norm <= X R    (sums of latents by label and by group)
-    C = sum (1/k) r r^T      Frobenius norm <= S^2    (second moments of residuals r = z - M^T x clipped to S)
+    C = sum (1/k) r r^T      Frobenius norm <= S^2    (second moments of residuals r = z - M^T x clipped to S, in the
+                                                      leading latents: those that this budget can afford)
 
 by the triangle inequality, since the weights 1/k sum to 1. A and B go out in one joint Gaussian mechanism; M, the
-additive effects, is fitted on its output; C goes out in a second one, adaptively. With noise multipliers
-sigma / sqrt(share), the shares of all parts summing to 1, the whole is the Gaussian mechanism of multiplier sigma.
+additive effects, is fitted on its output; C goes out in a second one, adaptively; the gradients of
+`latent_discriminant` in a third. With noise multipliers sigma / sqrt(share), the shares of all parts summing to 1, the
+whole is the Gaussian mechanism of multiplier sigma.
 A and C are symmetric and get the noise of their upper triangle with off-diagonals scaled by sqrt 2.
 """
 
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from generators.base import SpendRecorder
 from generators.conditions import Vocabulary
+from generators.latent_discriminant import Descent, descend
 from generators.privacy import GaussianEvent, StepRecord
 from generators.public_basis import Array, clip_norms
 from generators.secure_random import secure_normal, secure_symmetric_normal
@@ -36,9 +39,11 @@ class Shares:
     counts: float
     sums: float
     moments: float
+    discriminant: float = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isclose(self.counts + self.sums + self.moments, 1.0) or min(vars(self).values()) <= 0:
+        total = self.counts + self.sums + self.moments + self.discriminant
+        if not math.isclose(total, 1.0) or min(self.counts, self.sums, self.moments) <= 0 or self.discriminant < 0:
             raise ValueError("shares are positive and sum to 1")
 
     @property
@@ -54,8 +59,12 @@ class Design:
     group_weight: float
 
     @property
+    def n_labels(self) -> int:
+        return len(self.vocabulary.labels)
+
+    @property
     def size(self) -> int:
-        return len(self.vocabulary.labels) + bool(self.vocabulary.sexes) + len(self.vocabulary.age_groups)
+        return self.n_labels + bool(self.vocabulary.sexes) + len(self.vocabulary.age_groups)
 
     @property
     def norm(self) -> float:
@@ -91,8 +100,10 @@ class Release:
 
     design: Array  # A [p, p]
     sums: Array  # B [p, d]
-    moments: Array  # C [d, d]
+    moments: Array  # C [m, m]
     effects: Array  # M [p, d], fitted on A and B
+    weights: Array  # W [d, labels], zeros where no descent was paid for
+    leading: NDArray[np.intp]  # [m]: the latents that C is about
     sums_noise: float
     moments_noise: float
 
@@ -104,6 +115,8 @@ class Release:
             "sums": self.sums,
             "moments": self.moments,
             "effects": self.effects,
+            "weights": self.weights,
+            "leading": self.leading,
             "noise": noise,
         }
 
@@ -133,54 +146,96 @@ def exact_sums(data: PrivateLatents, radius: float) -> Array:
     return np.asarray((data.rows * data.weights[:, None]).T @ clip_norms(data.latents, radius))
 
 
-def exact_moments(data: PrivateLatents, effects: Array, *, radius: float, residual_radius: float) -> Array:
+def exact_moments(data: PrivateLatents, effects: Array, *, bounds: Bounds) -> Array:
     """C without noise."""
-    residuals = clip_norms(clip_norms(data.latents, radius) - data.rows @ effects, residual_radius)
+    residuals = clip_norms(data.latents, bounds.radius) - data.rows @ effects
+    residuals = clip_norms(residuals[:, bounds.leading], bounds.residual_radius)
     return np.asarray((residuals * data.weights[:, None]).T @ residuals)
 
 
-def planned_events(noise_multiplier: float, shares: Shares) -> tuple[GaussianEvent, GaussianEvent]:
-    """The two mechanisms, in order."""
-    first, second = (
+def planned_events(noise_multiplier: float, shares: Shares) -> tuple[GaussianEvent, ...]:
+    """The mechanisms, in order; the descent only where it has a share."""
+    parts = (shares.first, shares.moments, shares.discriminant)
+    return tuple(
         GaussianEvent(noise_multiplier=noise_multiplier / math.sqrt(share), sample_rate=1.0, steps=1)
-        for share in (shares.first, shares.moments)
+        for share in parts
+        if share
     )
-    return first, second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What a subject's contribution is clipped to, and which latents have their second moments released.
+
+    radius: of latents. residual_radius: of the residuals of the latents that `leading` names (positions [m]).
+    public_n_subjects: the declared number, which gradients are divided by.
+    """
+
+    radius: float
+    residual_radius: float
+    leading: NDArray[np.intp]
+    public_n_subjects: int
 
 
 def release(
     data: PrivateLatents,
     *,
     design: Design,
-    radius: float,
-    residual_radius: float,
+    bounds: Bounds,
     noise_multiplier: float,
     shares: Shares,
     recorder: SpendRecorder,
     first_step: int = 0,
 ) -> Release:
     """Draw the noisy statistics once. Each mechanism is recorded before its noise is drawn."""
-    first, second = planned_events(noise_multiplier, shares)
-    bound = design.norm
-    design_noise = noise_multiplier * bound**2 / math.sqrt(shares.counts)
-    sums_noise = noise_multiplier * bound * radius / math.sqrt(shares.sums)
-    _record(recorder, first_step, first, "means")
+    events = planned_events(noise_multiplier, shares)
+    norm, radius = design.norm, bounds.radius
+    design_noise = noise_multiplier * norm**2 / math.sqrt(shares.counts)
+    sums_noise = noise_multiplier * norm * radius / math.sqrt(shares.sums)
+    _record(recorder, first_step, events[0], "means")
     counted = exact_design(data) + secure_symmetric_normal(design.size, design_noise)
     counted = np.where(design.may_meet(), counted, 0.0)
     summed = exact_sums(data, radius)
     summed = summed + secure_normal(summed.shape, sums_noise)
     effects = fit_effects(counted, summed, sums_noise=sums_noise, design=design)
-    _record(recorder, first_step + 1, second, "covariance")
-    moments_noise = noise_multiplier * residual_radius**2 / math.sqrt(shares.moments)
-    moments = exact_moments(data, effects, radius=radius, residual_radius=residual_radius)
-    moments = moments + secure_symmetric_normal(len(moments), moments_noise)
+    _record(recorder, first_step + 1, events[1], "covariance")
+    moments_noise = noise_multiplier * bounds.residual_radius**2 / math.sqrt(shares.moments)
+    moments = exact_moments(data, effects, bounds=bounds)
+    moments = moments + secure_symmetric_normal(len(bounds.leading), moments_noise)
+    weights = np.zeros((data.latents.shape[1], design.n_labels))
+    if shares.discriminant:
+        _record(recorder, first_step + 2, events[2], "discriminant")
+        weights = _noisy_weights(data, effects, events[2], design=design, bounds=bounds)
     return Release(
         design=counted,
         sums=summed,
         moments=moments,
         effects=effects,
+        weights=weights,
+        leading=bounds.leading,
         sums_noise=sums_noise,
         moments_noise=moments_noise,
+    )
+
+
+def _noisy_weights(
+    data: PrivateLatents, effects: Array, event: GaussianEvent, *, design: Design, bounds: Bounds
+) -> Array:
+    """A linear classifier of the labels, of latents centred on the released means."""
+    centre = effects[: design.n_labels].mean(axis=0)
+    plan = Descent.planned(
+        event,
+        n_latents=data.latents.shape[1],
+        n_labels=design.n_labels,
+        public_n_subjects=bounds.public_n_subjects,
+    )
+    return descend(
+        clip_norms(data.latents, bounds.radius) - centre,
+        data.rows[:, : design.n_labels].argmax(axis=1),
+        data.subjects,
+        plan=plan,
+        n_labels=design.n_labels,
+        public_n_subjects=bounds.public_n_subjects,
     )
 
 
@@ -208,22 +263,3 @@ def positive_part(matrix: Array, *, floor: float) -> Array:
     """The symmetric matrix with eigenvalues below `floor` raised to it."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return np.asarray((vectors * np.maximum(values, floor)) @ vectors.T)
-
-
-def fit_covariance(moments: Array, *, n: float, noise: float, shrink: bool) -> Array:
-    """The shared covariance [d, d] from noisy second moments of about `n` subjects.
-
-    Where `shrink` is set it is drawn towards a multiple of the identity by the share of its deviation that the known
-    noise explains (the noise's energy over all energy, as Ledoit and Wolf 2004 do with sampling noise).
-    Negative eigenvalues, which only noise can make, are set to nearly 0 and the trace is kept.
-    """
-    covariance = moments / n
-    size = len(covariance)
-    level = max(float(np.trace(covariance)) / size, 1e-3)
-    if shrink:
-        deviation = covariance - level * np.eye(size)
-        explained = (noise / n) ** 2 * size * (size + 1) / 2
-        share = min(1.0, explained / max(float(np.sum(deviation**2)), 1e-12))
-        covariance = covariance - share * deviation
-    positive = positive_part(covariance, floor=1e-4)
-    return np.asarray(positive * (level * size / float(np.trace(positive))))

@@ -1,14 +1,16 @@
 """`latent-statistics`: one noisy release of the statistics of latents in a public basis, then sampling for free.
 
-Private images are projected on directions fitted to public images (the operator's `--public`, else phantoms), the
-statistics that `latent_release` describes go out once with noise, and synthetic images are drawn from the Gaussian of
-each label and group, decoded, and given public detail. Best on small cohorts, where gradient noise drowns a network.
+Private images are described by latents of public make (`latent_space`: principal directions of the operator's
+`--public` and phantoms, or cosines; and how rough the image is where), the statistics that `latent_release` describes
+go out once with noise, and synthetic images are drawn from the Gaussian of each label and group (`latent_fit`),
+decoded, given public detail, and made as rough as their latents say. Best on small cohorts, where gradient noise
+drowns a network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,39 +23,50 @@ from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.detail import add_detail, calibrate_detail, check_how, fit_detail
+from generators.detail import add_detail, calibrate_detail, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
-from generators.latent_release import (
-    Design,
-    PrivateLatents,
-    Shares,
-    fit_covariance,
-    planned_events,
-    release,
-)
-from generators.public_basis import Array, PublicBasis, fit_basis, unit_pixels
-from generators.public_images import public_entry, public_or_phantoms
+from generators.latent_fit import draw_residuals, fit_mixture
+from generators.latent_release import Bounds, Design, PrivateLatents, Shares, planned_events, release
+from generators.latent_space import LatentSpace, chosen_basis, fit_space, phantoms_fit
+from generators.public_basis import Array, unit_pixels
+from generators.public_images import public_entry
 from generators.steps_log import read_log
 
 NAME = "latent-statistics"
 RELEASE = "release.safetensors"
 BASIS = "basis.safetensors"
+COVARIANCE_NOISE = 1.3
+FEWEST_LEADING = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatentStatisticsConfig:
     """Settings. The guarantee rests on the budget alone: each of these moves quality, none the epsilon."""
 
-    n_components: int = setting(32, "directions of the latent space", low=2, high=512)
+    basis: str = setting(
+        "auto",
+        "where latents come from: pca of public images, dct (no image at all), or auto: pca where the operator or "
+        "phantoms give images like these",
+    )
+    add_phantoms: bool = setting(True, "fit the basis to phantoms beside the operator's public images (grey ones)")
+    n_components: int = setting(64, "low-rank directions of the latent space, at most", low=2, high=512)
+    n_texture: int = setting(
+        48, "latents of texture: how rough an image is, where (grey images of 32 pixels on)", low=0, high=128
+    )
     whitening: float = setting(
-        1.0, "power of the public deviation that each latent is divided by, 0 to 1", low=0, high=1
+        0.5, "power of the public deviation that each latent is divided by, 0 to 1", low=0, high=1
     )
     radius_quantile: float = setting(
         0.9, "share of public images that the clipping radius leaves whole", low=0.1, high=1
     )
-    residual_factor: float = setting(0.9, "clipping radius of residuals, as a share of the radius", low=0.05, high=2)
-    counts_share: float = setting(0.05, "share of the budget for counts", low=0.001, high=0.9)
-    sums_share: float = setting(0.75, "share of the budget for sums; the rest goes to covariance", low=0.01, high=0.95)
+    residual_factor: float = setting(
+        0.9, "clipping radius of residuals, as a share of the root of their public variance", low=0.05, high=2
+    )
+    counts_share: float = setting(0.03, "share of the budget for counts", low=0.001, high=0.9)
+    sums_share: float = setting(0.37, "share of the budget for sums", low=0.01, high=0.95)
+    discriminant_share: float = setting(
+        0.4, "share of the budget for a classifier of the labels; the rest goes to covariance", low=0, high=0.9
+    )
     group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
     shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
     detail: str = setting(
@@ -64,16 +77,24 @@ class LatentStatisticsConfig:
     detail_steps: int = setting(500, "training steps of the detail network, half a second each on a core", low=1)
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
+    def __post_init__(self) -> None:
+        self.shares  # noqa: B018 (refuses shares that leave nothing)
+
     @property
     def shares(self) -> Shares:
-        moments = 1 - self.counts_share - self.sums_share
-        if moments <= 0:
+        moments = 1 - self.counts_share - self.sums_share - self.discriminant_share
+        if moments <= 1e-9:
             raise ConfigError(
-                f"{self.counts_share} and {self.sums_share} leave nothing for covariance",
+                f"{self.counts_share}, {self.sums_share} and {self.discriminant_share} leave nothing for covariance",
                 where="sums_share",
                 remedy="choose shares with a sum below 1",
             )
-        return Shares(counts=self.counts_share, sums=self.sums_share, moments=moments)
+        return Shares(
+            counts=self.counts_share,
+            sums=self.sums_share,
+            moments=moments,
+            discriminant=self.discriminant_share,
+        )
 
 
 class LatentStatistics:
@@ -85,37 +106,43 @@ class LatentStatistics:
     def train(self, run: Run) -> GeneratorCard:
         """See the protocol. A run killed before its release reached the disk is charged and has to be paid again."""
         settings = build_config(LatentStatisticsConfig, run.config)
-        with_network = check_how(settings.detail) == "network"
         images, progress = run.images, run.progress
         vocabulary = Vocabulary.of(images, settings.labels)
         design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
         rows = design.rows(vocabulary.numbers(images))
+        kind = chosen_basis(settings.basis, images, run.public)
+        if kind == "dct" and settings.detail == "lenders":
+            settings = replace(settings, detail="none")  # phantoms are unlike images that need cosines
         progress(0, 3, "fitting the public basis")
-        basis = fit_basis(
-            public_or_phantoms(run.public, images),
+        space = fit_space(
+            run.public,
+            images,
+            basis=kind,
+            add_phantoms=settings.add_phantoms,
             n_components=settings.n_components,
+            # Texture is a measure of detail: where none is added there is nothing to make rougher.
+            n_texture=settings.n_texture if settings.detail != "none" else 0,
             radius_quantile=settings.radius_quantile,
             whitening=settings.whitening,
         )
-        shown = fit_detail(run, basis, n_steps=settings.detail_steps) if with_network else None
+        shown = fit_detail(run, space.basis, how=settings.detail, n_steps=settings.detail_steps)
         progress(1, 3, "projecting")
         if not (run.resume and (run.out / RELEASE).exists()):
-            data = PrivateLatents(latents=basis.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
-            save_tensors(run.out / BASIS, asdict(basis) | {"radius": np.array(basis.radius)})
-            _charge_and_release(data, design, basis, settings, run)
-        notes = []
-        if shown is not None:
-            checked = calibrate_detail(run, basis, shown, partial(_draw_low, run.out, vocabulary, settings, basis))
-            notes = [checked.note]
-            settings = settings if checked.passed else replace(settings, detail="lenders")
+            data = PrivateLatents(latents=space.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
+            space.save(run.out / BASIS)
+            _charge_and_release(data, design, space, settings, run)
+        how, notes = calibrate_detail(
+            run, space.basis, shown, partial(_draw_low, run.out, vocabulary, settings), how=settings.detail
+        )
+        settings = replace(settings, detail=how)
         progress(2, 3, "writing the card")
         card = finish_run(
             run,
             name=NAME,
             settings=settings,
             vocabulary=vocabulary,
-            public_data=[public_entry(run.public, "basis"), *_detail_entries(settings, run)],
-            packages=("scipy", "torch") if with_network else ("scipy",),
+            public_data=[*_basis_entries(settings, kind, run), *_detail_entries(settings, run)],
+            packages=("scipy", "torch") if how == "network" else ("scipy",),
             notes=notes,
         )
         progress(3, 3, "done")
@@ -127,21 +154,38 @@ class LatentStatistics:
         settings = build_config(LatentStatisticsConfig, card.config)
         vocabulary = card_vocabulary(card)
         cells = vocabulary.cells(counts)
-        basis = _load_basis(folder)
+        space = LatentSpace.load(folder / BASIS)
         rng = np.random.default_rng(seed)
         progress(0, 2, "drawing latents")
-        latents = _draw_latents(folder, vocabulary, cells, settings, rng)
-        pixels = basis.decode(latents)
+        latents = _draw_latents(folder, vocabulary, cells, settings, space, rng)
         progress(1, 2, "adding detail")
         pixels = add_detail(
-            pixels, latents, how=settings.detail, folder=folder, basis=basis, card=card, rng=rng, progress=progress
+            space.decode(latents),
+            space.low_rank(latents),
+            how=settings.detail,
+            folder=folder,
+            basis=space.basis,
+            card=card,
+            rng=rng,
+            progress=progress,
         )
+        pixels = space.finish(pixels, latents)
         progress(2, 2, "done")
         return synthetic_set(pixels, cells, card)
 
 
+def leading_latents(noise_multiplier: float, share: float, *, public_n_subjects: int, at_most: int) -> int:
+    """How many latents' second moments are worth releasing, from public numbers.
+
+    The noise of m^2 moments of unit spread moves eigenvalues by about 2 sqrt(m / 2) multiplier m / (n sqrt(share)):
+    m is where that reaches COVARIANCE_NOISE. Further latents keep their public variances.
+    """
+    affordable = (COVARIANCE_NOISE * public_n_subjects * share**0.5 / max(noise_multiplier, 1e-9)) ** (2 / 3)
+    return int(min(max(affordable, FEWEST_LEADING), at_most))
+
+
 def _charge_and_release(
-    data: PrivateLatents, design: Design, basis: PublicBasis, settings: LatentStatisticsConfig, run: Run
+    data: PrivateLatents, design: Design, space: LatentSpace, settings: LatentStatisticsConfig, run: Run
 ) -> None:
     """Reserve, release, store. Killed attempts count: only what they left of the budget is used."""
     earlier = read_log(run.out)
@@ -163,11 +207,22 @@ def _charge_and_release(
             privacy_unit=run.images.privacy_unit,
         )
     )
+    n_leading = leading_latents(
+        noise_multiplier,
+        settings.shares.moments,
+        public_n_subjects=budget.public_n_subjects,
+        at_most=space.n_latents,
+    )
+    leading = space.leading(n_leading)
     noisy = release(
         data,
         design=design,
-        radius=basis.radius,
-        residual_radius=basis.radius * settings.residual_factor,
+        bounds=Bounds(
+            radius=space.radius,
+            residual_radius=settings.residual_factor * float(np.linalg.norm(space.spread[leading])),
+            leading=leading,
+            public_n_subjects=budget.public_n_subjects,
+        ),
         noise_multiplier=noise_multiplier,
         shares=settings.shares,
         recorder=run.recorder,
@@ -184,28 +239,24 @@ def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str
     return [*public, public_entry(None, "detail")] if run.images.channels == 1 else public
 
 
+def _basis_entries(settings: LatentStatisticsConfig, kind: str, run: Run) -> list[dict[str, str]]:
+    """What the basis is made of, for the card."""
+    if kind == "dct":
+        return [{"name": "discrete cosines", "use": "basis", "licence": "none: no image"}]
+    entries = [public_entry(run.public, "basis")]
+    beside = run.public is not None and settings.add_phantoms and phantoms_fit(run.images)
+    return [*entries, public_entry(None, "basis")] if beside else entries
+
+
 def _draw_low(
-    folder: Path,
-    vocabulary: Vocabulary,
-    settings: LatentStatisticsConfig,
-    basis: PublicBasis,
-    n: int,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """About n low-rank images [n, D] of the release, as many of each label."""
+    folder: Path, vocabulary: Vocabulary, settings: LatentStatisticsConfig, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Array]:
+    """About n low-rank images [n, D] of the release, as many of each label, and their latents in the basis."""
     each = -(-n // len(vocabulary.labels))
     cells = vocabulary.cells([CellCount(label=label, n=each) for label in vocabulary.labels])
-    return basis.decode(_draw_latents(folder, vocabulary, cells, settings, rng))
-
-
-def _load_basis(folder: Path) -> PublicBasis:
-    tensors = load_tensors(folder / BASIS)
-    return PublicBasis(
-        mean=tensors["mean"].astype(np.float32),
-        directions=tensors["directions"].astype(np.float32),
-        scale=tensors["scale"].astype(np.float32),
-        radius=float(tensors["radius"].item()),
-    )
+    space = LatentSpace.load(folder / BASIS)
+    latents = _draw_latents(folder, vocabulary, cells, settings, space, rng)
+    return space.decode(latents), space.low_rank(latents)
 
 
 def _draw_latents(
@@ -213,12 +264,17 @@ def _draw_latents(
     vocabulary: Vocabulary,
     cells: ImageSet,
     settings: LatentStatisticsConfig,
+    space: LatentSpace,
     rng: np.random.Generator,
 ) -> Array:
-    design = Design(vocabulary=vocabulary, group_weight=settings.group_weight)
-    noisy = {name: value.astype(np.float64) for name, value in load_tensors(folder / RELEASE).items()}
-    n_labels = len(vocabulary.labels)
-    n_subjects = max(float(np.trace(noisy["design"][:n_labels, :n_labels])), 10.0)
-    covariance = fit_covariance(noisy["moments"], n=n_subjects, noise=float(noisy["noise"][1]), shrink=settings.shrink)
-    means = design.rows(vocabulary.numbers(cells)) @ noisy["effects"]
-    return np.asarray(means + rng.standard_normal(means.shape) @ np.linalg.cholesky(covariance).T)
+    """Latents [n, d] of the conditions asked for."""
+    mixture = fit_mixture(
+        load_tensors(folder / RELEASE),
+        n_labels=len(vocabulary.labels),
+        spread=space.spread,
+        shrink=settings.shrink,
+        discriminant=settings.discriminant_share > 0,
+    )
+    design, numbers = Design(vocabulary=vocabulary, group_weight=settings.group_weight), vocabulary.numbers(cells)
+    means = design.rows(numbers) @ mixture.effects
+    return np.asarray(means + draw_residuals(mixture.covariance, numbers[:, 0], rng))

@@ -4,23 +4,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generators.conditions import Vocabulary
+from generators.latent_fit import fit_covariance
 from generators.latent_release import (
+    Bounds,
     Design,
     PrivateLatents,
     Shares,
     exact_design,
     exact_moments,
     exact_sums,
-    fit_covariance,
     planned_events,
     release,
 )
 from generators.privacy import PrivacySpend, StepRecord
+from generators.secure_random import secure_normal, secure_symmetric_normal
 
 VOCABULARY = Vocabulary(labels=("a", "b", "c"), sexes=("F", "M"), age_groups=("0-17", "18-39", "40-64", "65+"))
 DESIGN = Design(vocabulary=VOCABULARY, group_weight=0.4)
 RADIUS, RESIDUAL_RADIUS, SIZE = 2.0, 1.5, 5
-SHARES = Shares(counts=0.1, sums=0.5, moments=0.4)
+SHARES = Shares(counts=0.1, sums=0.3, moments=0.4, discriminant=0.2)
+
+
+def bounds(leading: list[int]) -> Bounds:
+    return Bounds(
+        radius=RADIUS, residual_radius=RESIDUAL_RADIUS, leading=np.array(leading, dtype=np.intp), public_n_subjects=20
+    )
 
 
 class Recorder:
@@ -50,7 +58,8 @@ def test_one_person_moves_each_statistic_by_at_most_its_sensitivity(seed: int, n
     tolerance = 1 + 1e-9
     assert np.linalg.norm(exact_design(data)) <= DESIGN.norm**2 * tolerance
     assert np.linalg.norm(exact_sums(data, RADIUS)) <= DESIGN.norm * RADIUS * tolerance
-    moments = exact_moments(data, effects, radius=RADIUS, residual_radius=RESIDUAL_RADIUS)
+    moments = exact_moments(data, effects, bounds=bounds([0, 1, 3]))
+    assert moments.shape == (3, 3)
     assert np.linalg.norm(moments) <= RESIDUAL_RADIUS**2 * tolerance
 
 
@@ -70,7 +79,7 @@ def test_shares_of_two_labels_sum_to_one_person() -> None:
 
 
 @pytest.mark.parametrize("noise_multiplier", [0.6, 3.0])
-def test_the_two_releases_cost_one_mechanism(noise_multiplier: float) -> None:
+def test_all_releases_cost_one_mechanism(noise_multiplier: float) -> None:
     events = planned_events(noise_multiplier, SHARES)
     assert sum(event.noise_multiplier**-2 for event in events) == pytest.approx(noise_multiplier**-2)
 
@@ -82,13 +91,12 @@ def test_the_noise_of_each_part_is_its_sensitivity_times_the_multiplier() -> Non
     noisy = release(
         empty,
         design=DESIGN,
-        radius=RADIUS,
-        residual_radius=RESIDUAL_RADIUS,
+        bounds=bounds(list(range(120))),
         noise_multiplier=0.7,
         shares=SHARES,
         recorder=Recorder(),
     )
-    assert noisy.sums.std() == pytest.approx(0.7 * DESIGN.norm * RADIUS / np.sqrt(0.5), rel=0.15)
+    assert noisy.sums.std() == pytest.approx(0.7 * DESIGN.norm * RADIUS / np.sqrt(0.3), rel=0.15)
     assert np.diag(noisy.moments).std() == pytest.approx(0.7 * RESIDUAL_RADIUS**2 / np.sqrt(0.4), rel=0.45)
     upper = noisy.moments[np.triu_indices(120, 1)]
     assert upper.std() == pytest.approx(0.7 * RESIDUAL_RADIUS**2 / np.sqrt(0.4) / np.sqrt(2), rel=0.1)
@@ -97,32 +105,34 @@ def test_the_noise_of_each_part_is_its_sensitivity_times_the_multiplier() -> Non
 def test_each_record_precedes_its_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     recorded_at_draw = []
+    import generators.latent_discriminant as descent
     import generators.latent_release as module
 
-    real = module.secure_normal
+    real = secure_normal
 
     def watched(shape: tuple[int, ...], std: float = 1.0) -> object:
         recorded_at_draw.append(len(recorder.steps))
         return real(shape, std)
 
-    real_symmetric = module.secure_symmetric_normal
+    real_symmetric = secure_symmetric_normal
 
     def watched_symmetric(size: int, std: float) -> object:
         recorded_at_draw.append(len(recorder.steps))
         return real_symmetric(size, std)
 
     monkeypatch.setattr(module, "secure_normal", watched)
+    monkeypatch.setattr(descent, "secure_normal", watched)
     monkeypatch.setattr(module, "secure_symmetric_normal", watched_symmetric)
     release(
         person(np.random.default_rng(0), 2),
         design=DESIGN,
-        radius=RADIUS,
-        residual_radius=RESIDUAL_RADIUS,
+        bounds=bounds([0, 1, 2]),
         noise_multiplier=1.0,
         shares=SHARES,
         recorder=recorder,
     )
-    assert recorded_at_draw == [1, 1, 2]
+    assert recorded_at_draw[:3] == [1, 1, 2]
+    assert set(recorded_at_draw[3:]) == {3}
 
 
 @pytest.mark.parametrize("shrink", [True, False])
@@ -130,6 +140,6 @@ def test_a_noisy_covariance_is_made_positive_at_its_trace(shrink: bool) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(20, 20)) * 30
     moments = 100 * np.diag(np.linspace(0.1, 2, 20)) + (noise + noise.T) / 2
-    covariance = fit_covariance(moments, n=100, noise=30, shrink=shrink)
+    covariance = fit_covariance(moments, n=100, noise=30, shrink=shrink, spread=np.ones(20))
     assert np.linalg.eigvalsh(covariance).min() > 0
     assert np.trace(covariance) == pytest.approx(np.trace(moments) / 100)
