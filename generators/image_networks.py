@@ -40,7 +40,8 @@ class ConvDown(nn.Module):
         super().__init__()
         widths = level_widths(size, width)
         self.n_features = widths[-1] * (size // 2 ** len(widths)) ** 2
-        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, stride=2, padding=1)]
+        # The first halving moves pixels into channels, so that no pixel is seen less than its neighbours.
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, widths[0], 3, padding=1)]
         for before, after in itertools.pairwise(widths):
             layers += [nn.GroupNorm(N_NORM_GROUPS, before), nn.SiLU(), nn.Conv2d(before, after, 3, stride=2, padding=1)]
         self.layers = nn.Sequential(*layers, nn.SiLU(), nn.Flatten())

@@ -1,12 +1,13 @@
-"""`vae`: a conditional variational autoencoder, pretrained on public images, then trained by DP-SGD.
+"""`vae`: a conditional variational autoencoder, learned from public images, then made the cohort's within the budget.
 
-Kingma and Welling 2014, conditioned on label, sex and age group. Convolutions with upsampling (no transposed ones)
-and GroupNorm: every image is processed on its own, as gradients per subject need.
+Kingma and Welling 2014, conditioned on label, sex and age group. Encoder and decoder learn from public images; the
+encoder then stays as it is. Private images enter twice: one noisy release says where their latents lie (`vae_latents`),
+and DP-SGD trains the decoder alone, which halves the weights that noise is added to. Where no public step is asked for
+there is no encoder to trust: both halves are trained by DP-SGD and latents come from the prior.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +15,26 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
+from generators.accounting import noise_multiplier_for
+from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
 from generators.folder import load_card, save_tensors
+from generators.image_networks import SAMPLE_CHUNK, ConvDown, ConvUp, decode_in_chunks
 from generators.pretraining import pretrain
 from generators.public_images import public_entry, public_or_phantoms
+from generators.subject_gradients import Loss
 from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
-from generators.training import PrivateSettings, make_plan, train_network
+from generators.training import DpSgdPlan, PrivateSettings, make_plan, reserve_plan, train_network
+from generators.vae_latents import FILE as LATENTS
+from generators.vae_latents import PublicPosterior, draw_latents, planned_events, release_latents
 
 NAME = "vae"
 WEIGHTS = "network.safetensors"
 PIXEL_STD = 0.1
-SAMPLE_CHUNK = 256
 PUBLIC_LEARNING_RATE = 2e-3
 
 
@@ -37,9 +42,17 @@ PUBLIC_LEARNING_RATE = 2e-3
 class VaeConfig(PrivateSettings):
     """Settings, those of the private loop first."""
 
-    n_latents: int = setting(16, "latent dimensions", low=1, high=1024)
+    batch_size: int = setting(100, "expected subjects a step", low=1, changes_privacy=True)
+    n_steps: int = setting(40, "private steps of the decoder", low=1, high=1_000_000, changes_privacy=True)
+    learning_rate: float = setting(2e-3, "Adam's rate for private steps", low=1e-7, high=1)
+    average: float = setting(0.8, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
+    views: int = setting(1, "images of one subject, or views of them, that one step looks at", low=1, high=64)
+    latents_share: float = setting(
+        0.5, "share of the budget for the release of latents; the rest trains the decoder", low=0.01, high=0.99
+    )
+    n_latents: int = setting(32, "latent dimensions", low=1, high=1024)
     width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)
-    public_steps: int = setting(200, "steps on public images before the private ones; 0 for none", low=0)
+    public_steps: int = setting(400, "steps on public images before the private ones; 0 for none", low=0)
 
 
 class VaeNetwork(nn.Module):
@@ -47,34 +60,27 @@ class VaeNetwork(nn.Module):
 
     def __init__(self, *, size: int, channels: int, n_conditions: int, n_latents: int, width: int) -> None:
         super().__init__()
-        halvings = _halvings(size)
-        widths = [width * min(2**level, 4) for level in range(halvings)]
-        self.n_latents, self.side, self.deepest = n_latents, size // 2**halvings, widths[-1]
-        flat = self.deepest * self.side**2
-        down: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, stride=2, padding=1)]
-        for before, after in itertools.pairwise(widths):
-            down += [nn.GroupNorm(8, before), nn.SiLU(), nn.Conv2d(before, after, 3, stride=2, padding=1)]
-        self.down = nn.Sequential(*down, nn.SiLU(), nn.Flatten())
-        self.to_latent = nn.Linear(flat + n_conditions, 2 * n_latents)
-        self.from_latent = nn.Linear(n_latents + n_conditions, flat)
-        up: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths[::-1]):
-            up += [nn.GroupNorm(8, before), nn.SiLU(), nn.Upsample(scale_factor=2)]
-            up += [nn.Conv2d(before, after, 3, padding=1)]
-        # The full side is met by one narrow convolution only: it would cost more than all the others together.
-        up += [nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Upsample(scale_factor=2)]
-        self.up = nn.Sequential(*up, nn.Conv2d(widths[0], channels, 3, padding=1))
+        self.n_latents = n_latents
+        self.down = ConvDown(size=size, channels=channels, width=width)
+        self.to_latent = nn.Linear(self.down.n_features + n_conditions, 2 * n_latents)
+        self.decoder = ConvUp(n_inputs=n_latents + n_conditions, size=size, channels=channels, width=width)
 
     def forward(self, images: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        latent = self.to_latent(torch.cat([self.down(images * 2 - 1), conditions], dim=1))
-        mean, log_variance = latent[:, : self.n_latents], latent[:, self.n_latents :].clamp(-8, 8)
-        drawn = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        return self.decode(drawn, conditions), mean, log_variance
+        mean, log_variance = self.encode(images, conditions)
+        return self.decode(drawn_latents(mean, log_variance), conditions), mean, log_variance
+
+    def encode(self, images: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log variances [n, l] of the posterior."""
+        latent = self.to_latent(torch.cat([self.down(images), conditions], dim=1))
+        return latent[:, : self.n_latents], latent[:, self.n_latents :].clamp(-8, 8)
 
     def decode(self, latents: Tensor, conditions: Tensor) -> Tensor:
-        start = self.from_latent(torch.cat([latents, conditions], dim=1))
-        image: Tensor = torch.sigmoid(self.up(start.reshape(-1, self.deepest, self.side, self.side)))
-        return image
+        images: Tensor = self.decoder(torch.cat([latents, conditions], dim=1))
+        return images
+
+
+def drawn_latents(mean: Tensor, log_variance: Tensor) -> Tensor:
+    return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
 
 
 def vae_loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
@@ -84,6 +90,19 @@ def vae_loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
     bound: Tensor = error + divergence / images[0].numel()
     return bound
+
+
+def decoder_loss(n_latents: int) -> Loss:
+    """The squared error of the decoder alone; `given` is [mean, log variance, condition words] side by side."""
+
+    def loss(network: nn.Module, images: Tensor, given: Tensor) -> Tensor:
+        mean, log_variance = given[:, :n_latents], given[:, n_latents : 2 * n_latents]
+        latents = drawn_latents(mean, log_variance)
+        decoded = network(torch.cat([latents, given[:, 2 * n_latents :]], dim=1))
+        error: Tensor = (decoded - images).square().flatten(1).mean(1) / (2 * PIXEL_STD**2)
+        return error
+
+    return loss
 
 
 class ConditionalVae:
@@ -96,22 +115,15 @@ class ConditionalVae:
         """See the protocol. `run.seed` repeats the initial weights and the public steps, nothing private."""
         settings = build_config(VaeConfig, run.config)
         vocabulary = Vocabulary.of(run.images, settings.labels)
-        plan = make_plan(
-            run.budget,
-            batch_size=settings.batch_size,
-            n_steps=settings.n_steps,
-            max_grad_norm=settings.max_grad_norm,
-        )
-        network = _pretrained(settings, vocabulary, run).to(pick_device(run.device))
-        train_network(
-            network,
-            vae_loss,
-            run,
-            settings,
-            images=image_tensor(run.images),
-            conditions=one_hot(vocabulary, vocabulary.numbers(run.images)),
-            plan=plan,
-        )
+        images = image_tensor(run.images)
+        conditions = one_hot(vocabulary, vocabulary.numbers(run.images))
+        network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels, seed=run.seed)
+        network = network.to(pick_device(run.device))
+        if settings.public_steps:
+            _train_decoder(network, images, conditions, settings, vocabulary, run)
+        else:
+            plan = _plan(settings, run)
+            train_network(network, vae_loss, run, settings, images=images, conditions=conditions, plan=plan)
         save_tensors(run.out / WEIGHTS, network_tensors(network))
         return finish_run(
             run,
@@ -123,58 +135,96 @@ class ConditionalVae:
         )
 
     def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:
-        """See the protocol. Latents come from the prior, one a synthetic image."""
+        """See the protocol. Latents come from the released posterior, one a synthetic image."""
         card = load_card(folder)
         vocabulary = card_vocabulary(card)
-        network = _network(build_config(VaeConfig, card.config), vocabulary, card.image_size, card.channels)
+        settings = build_config(VaeConfig, card.config)
+        network = _network(settings, vocabulary, card.image_size, card.channels, seed=0)
         load_network(network, read_tensors(folder / WEIGHTS))
         cells = vocabulary.cells(counts)
-        conditions = one_hot(vocabulary, vocabulary.numbers(cells))
-        latents = torch.randn(len(cells), network.n_latents, generator=torch.Generator().manual_seed(seed))
-        parts = []
-        with torch.no_grad():
-            for start in range(0, len(cells), SAMPLE_CHUNK):
-                part = slice(start, start + SAMPLE_CHUNK)
-                parts.append(network.decode(latents[part], conditions[part]))
-                progress(min(start + SAMPLE_CHUNK, len(cells)), len(cells), "decoding")
-        return synthetic_set(torch.cat(parts).movedim(1, -1).numpy(), cells, card)
+        numbers = vocabulary.numbers(cells)
+        if (folder / LATENTS).exists():
+            latents = draw_latents(folder, vocabulary, numbers, seed=seed)
+        else:
+            latents = torch.randn(len(cells), network.n_latents, generator=torch.Generator().manual_seed(seed))
+        pixels = decode_in_chunks(network.decode, latents, one_hot(vocabulary, numbers), progress)
+        return synthetic_set(pixels.numpy(), cells, card)
 
 
-def _network(settings: VaeConfig, vocabulary: Vocabulary, size: int, channels: int) -> VaeNetwork:
-    return VaeNetwork(
-        size=size,
-        channels=channels,
-        n_conditions=n_conditions(vocabulary),
-        n_latents=settings.n_latents,
-        width=settings.width,
+def _train_decoder(
+    network: VaeNetwork, images: Tensor, conditions: Tensor, settings: VaeConfig, vocabulary: Vocabulary, run: Run
+) -> None:
+    """Public steps, the release of latents, private steps of the decoder. Changes `network`."""
+    shown = public_or_phantoms(run.public, run.images)
+    public, known = image_tensor(shown), one_hot(vocabulary, vocabulary.known_numbers(shown))
+    pretrain(
+        network,
+        vae_loss,
+        public,
+        known,
+        n_steps=settings.public_steps,
+        learning_rate=PUBLIC_LEARNING_RATE,
+        seed=run.seed,
+        progress=run.progress,
+    )
+    latents_noise = _latents_noise(settings, run)
+    plan = _plan(settings, run, latents_noise)
+    reserve_plan(plan, run)
+    posterior = _encoded(network, images, conditions)
+    release_latents(
+        posterior[0],
+        PublicPosterior.of(*_encoded(network, public, known)),
+        vocabulary,
+        run,
+        noise_multiplier=latents_noise,
+    )
+    given = torch.cat([*posterior, conditions], dim=1)
+    loss = decoder_loss(settings.n_latents)
+    train_network(network.decoder, loss, run, settings, images=images, conditions=given, plan=plan)
+
+
+def _latents_noise(settings: VaeConfig, run: Run) -> float:
+    """The noise multiplier of the release as a whole: the budget's own, its share of the precision taken."""
+    whole = noise_multiplier_for(
+        target_epsilon=run.budget.target_epsilon,
+        delta=run.budget.target_delta,
+        sample_rate=1.0,
+        steps=1,
+        accountant=run.budget.accountant,
+    )
+    return float(whole / settings.latents_share**0.5)
+
+
+def _plan(settings: VaeConfig, run: Run, latents_noise: float | None = None) -> DpSgdPlan:
+    return make_plan(
+        run.budget,
+        batch_size=settings.batch_size,
+        n_steps=settings.n_steps,
+        max_grad_norm=settings.max_grad_norm,
+        already=() if latents_noise is None else planned_events(latents_noise),
     )
 
 
-def _halvings(size: int) -> int:
-    """How often the side is halved, down to 4 to 7 pixels. Raises ConfigError for a side that cannot be."""
-    halvings, side = 0, size
-    while side % 2 == 0 and side > 7:
-        side, halvings = side // 2, halvings + 1
-    if side > 7 or not halvings:
-        raise ConfigError(f"a side of {size} pixels", where="size", remedy="use 28, 32, 48, 64, 96 or 128")
-    return halvings
+@torch.no_grad()
+def _encoded(network: VaeNetwork, images: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior means and log variances [n, l] on the CPU."""
+    device = next(network.parameters()).device
+    parts = []
+    for start in range(0, len(images), SAMPLE_CHUNK):
+        part = slice(start, start + SAMPLE_CHUNK)
+        parts.append(torch.cat(network.encode(images[part].to(device), conditions[part].to(device)), dim=1).cpu())
+    both = torch.cat(parts)
+    return both[:, : network.n_latents], both[:, network.n_latents :]
 
 
-def _pretrained(settings: VaeConfig, vocabulary: Vocabulary, run: Run) -> VaeNetwork:
-    """Initial weights, then steps on public images whose words the vocabulary knows; repeats by seed."""
+def _network(settings: VaeConfig, vocabulary: Vocabulary, size: int, channels: int, *, seed: int) -> VaeNetwork:
+    """Initial weights; repeats by seed."""
     with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
-        network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels)
-    if settings.public_steps:
-        shown = public_or_phantoms(run.public, run.images)
-        pretrain(
-            network,
-            vae_loss,
-            image_tensor(shown),
-            one_hot(vocabulary, vocabulary.known_numbers(shown)),
-            n_steps=settings.public_steps,
-            learning_rate=PUBLIC_LEARNING_RATE,
-            seed=run.seed,
-            progress=run.progress,
+        torch.manual_seed(seed)
+        return VaeNetwork(
+            size=size,
+            channels=channels,
+            n_conditions=n_conditions(vocabulary),
+            n_latents=settings.n_latents,
+            width=settings.width,
         )
-    return network

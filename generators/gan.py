@@ -1,0 +1,293 @@
+"""`gan`: a conditional generative adversarial network whose discriminator alone sees private images, by DP-SGD.
+
+Bie, Kamath and Zhang 2023 ("Private GANs, revisited"): several private steps of the discriminator for each step of the
+generator, which is post-processing and free, because real images reach it through the privatised discriminator alone.
+A subject's loss pairs each of their images with one drawn by the generator for the same conditions: its gradient
+involves no other subject's image and is clipped as a whole. Both networks are pretrained on public images: first the
+generator learns to draw public images from their principal latents, then both play the game on the public set.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from generators.base import CellCount, GeneratorCard, Progress, Run
+from generators.cards import card_vocabulary, finish_run, synthetic_set
+from generators.checkpoints import (
+    Arrays,
+    load_network,
+    load_optimizer,
+    network_tensors,
+    optimizer_tensors,
+    read_tensors,
+)
+from generators.conditions import Vocabulary
+from generators.config import build_config, setting
+from generators.data import ImageSet
+from generators.folder import load_card, save_tensors
+from generators.image_networks import ConvDown, ConvUp, decode_in_chunks
+from generators.pretraining import move_average, pretrain
+from generators.public_basis import fit_basis, unit_pixels
+from generators.public_images import public_entry, public_or_phantoms
+from generators.subject_gradients import Loss
+from generators.tensors import any_conditions, image_tensor, n_conditions, one_hot, pick_device
+from generators.training import PrivateSettings, make_plan, train_network
+
+NAME = "gan"
+WEIGHTS = "network.safetensors"
+BATCH = 32
+N_FEATURES = 64
+BETAS = (0.5, 0.99)
+WARM_LEARNING_RATE = 2e-3
+PLAY_LEARNING_RATE = 5e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig(PrivateSettings):
+    """Settings, those of the private loop first."""
+
+    views: int = setting(1, "images of one subject that one step looks at", low=1, high=64)
+    discriminator_steps: int = setting(5, "private steps for each step of the generator", low=1, high=1000)
+    generator_batch: int = setting(32, "synthetic images in a step of the generator", low=2, high=4096)
+    generator_learning_rate: float = setting(5e-4, "Adam's rate for the generator", low=1e-7, high=1)
+    generator_average: float = setting(0.95, "decay of the generator's moving average; 0 for none", low=0, high=0.9999)
+    n_latents: int = setting(32, "latent dimensions", low=2, high=512)
+    width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)
+    head_only: bool = setting(True, "private steps leave the discriminator's features as public images taught them")
+    warm_steps: int = setting(400, "steps towards public images from their principal latents", low=0)
+    public_steps: int = setting(300, "adversarial steps on public images before the private ones", low=0)
+
+
+class GeneratorNetwork(nn.Module):
+    """Latents [n, l] and conditions [n, c] to images [n, C, S, S] in [0, 1]."""
+
+    def __init__(self, *, size: int, channels: int, n_conditions: int, n_latents: int, width: int) -> None:
+        super().__init__()
+        self.n_latents = n_latents
+        self.up = ConvUp(n_inputs=n_latents + n_conditions, size=size, channels=channels, width=width)
+
+    def forward(self, latents: Tensor, conditions: Tensor) -> Tensor:
+        images: Tensor = self.up(torch.cat([latents, conditions], dim=1))
+        return images
+
+    def draw(self, conditions: Tensor) -> Tensor:
+        """One image for each row of conditions."""
+        latents = torch.randn(len(conditions), self.n_latents, device=conditions.device)
+        images: Tensor = self(latents, conditions)
+        return images
+
+
+class Discriminator(nn.Module):
+    """Images and conditions to scores [n], positive for real: a projection of conditions (Miyato and Koyama 2018)."""
+
+    def __init__(self, *, size: int, channels: int, n_conditions: int, width: int) -> None:
+        super().__init__()
+        down = ConvDown(size=size, channels=channels, width=width)
+        self.features = nn.Sequential(down, nn.Linear(down.n_features, N_FEATURES), nn.SiLU())
+        self.score = nn.Linear(N_FEATURES, 1)
+        self.project = nn.Linear(n_conditions, N_FEATURES, bias=False)
+
+    def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
+        features = self.features(images)
+        scores: Tensor = self.score(features)[:, 0] + (self.project(conditions) * features).sum(1)
+        return scores
+
+
+def discriminator_loss(generator: GeneratorNetwork) -> Loss:
+    """The hinge loss of each image beside one that `generator`, as it is by then, draws for the same conditions."""
+
+    def loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
+        home = next(generator.parameters()).device  # the discriminator may have replicas on others
+        with torch.no_grad():
+            drawn = generator.draw(conditions.to(home)).to(images)
+        return relu(1 - network(images, conditions)) + relu(1 + network(drawn, conditions))
+
+    return loss
+
+
+class Opponent:
+    """The generator network, its optimizer and moving average: the private loop's companion, fed by weights alone."""
+
+    def __init__(
+        self, network: GeneratorNetwork, discriminator: nn.Module, vocabulary: Vocabulary, settings: GanConfig
+    ) -> None:
+        self.network, self.discriminator = network, discriminator
+        self.vocabulary, self.settings = vocabulary, settings
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.generator_learning_rate, betas=BETAS)
+        self.average = copy.deepcopy(network)
+
+    def after_step(self, step: int) -> None:
+        """A step of the generator after every so many of the discriminator."""
+        if (step + 1) % self.settings.discriminator_steps:
+            return
+        device = next(self.network.parameters()).device
+        conditions = any_conditions(self.vocabulary, self.settings.generator_batch).to(device)
+        loss = -self.discriminator(self.network.draw(conditions), conditions).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        n_steps = (step + 1) // self.settings.discriminator_steps
+        decay = min(self.settings.generator_average, n_steps / (n_steps + 9))
+        move_average(self.average, self.network, decay=decay)
+
+    def tensors(self) -> Arrays:
+        """See `training.Companion`."""
+        return {
+            **network_tensors(self.network, "companion.network"),
+            **network_tensors(self.average, "companion.average"),
+            **optimizer_tensors(self.optimizer, "companion.optimizer"),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `training.Companion`."""
+        load_network(self.network, tensors, "companion.network")
+        load_network(self.average, tensors, "companion.average")
+        load_optimizer(self.optimizer, tensors, "companion.optimizer")
+
+
+class PrivateGan:
+    """The generator (see the module). A `generators.base.Generator`."""
+
+    name = NAME
+    config_class = GanConfig
+
+    def train(self, run: Run) -> GeneratorCard:
+        """See the protocol. `run.seed` repeats the initial weights and the public steps, nothing private."""
+        settings = build_config(GanConfig, run.config)
+        vocabulary = Vocabulary.of(run.images, settings.labels)
+        plan = make_plan(
+            run.budget,
+            batch_size=settings.batch_size,
+            n_steps=settings.n_steps,
+            max_grad_norm=settings.max_grad_norm,
+        )
+        generator, discriminator = _pretrained(settings, vocabulary, run)
+        opponent = Opponent(generator, discriminator, vocabulary, settings)
+        # Noise grows with the number of weights: on hundreds of people only the head can be heard above it.
+        discriminator.features.requires_grad_(not (settings.head_only and settings.public_steps))
+        train_network(
+            discriminator,
+            discriminator_loss(generator),
+            run,
+            settings,
+            images=image_tensor(run.images),
+            conditions=one_hot(vocabulary, vocabulary.numbers(run.images)),
+            plan=plan,
+            companion=opponent,
+        )
+        save_tensors(run.out / WEIGHTS, network_tensors(opponent.average))
+        used = settings.warm_steps or settings.public_steps
+        return finish_run(
+            run,
+            name=NAME,
+            settings=settings,
+            vocabulary=vocabulary,
+            public_data=[public_entry(run.public, "pretraining")] if used else [],
+            packages=("torch", "opacus", "scipy"),
+        )
+
+    def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:
+        """See the protocol. Latents are standard Gaussian, one a synthetic image."""
+        card = load_card(folder)
+        vocabulary = card_vocabulary(card)
+        network = _generator(build_config(GanConfig, card.config), vocabulary, card.image_size, card.channels)
+        load_network(network, read_tensors(folder / WEIGHTS))
+        cells = vocabulary.cells(counts)
+        conditions = one_hot(vocabulary, vocabulary.numbers(cells))
+        latents = torch.randn(len(cells), network.n_latents, generator=torch.Generator().manual_seed(seed))
+        pixels = decode_in_chunks(network, latents, conditions, progress)
+        return synthetic_set(pixels.numpy(), cells, card)
+
+
+def _generator(settings: GanConfig, vocabulary: Vocabulary, size: int, channels: int) -> GeneratorNetwork:
+    return GeneratorNetwork(
+        size=size,
+        channels=channels,
+        n_conditions=n_conditions(vocabulary),
+        n_latents=settings.n_latents,
+        width=settings.width,
+    )
+
+
+def _pretrained(settings: GanConfig, vocabulary: Vocabulary, run: Run) -> tuple[GeneratorNetwork, Discriminator]:
+    """Both networks with their initial weights, then steps on public images; repeats by seed."""
+    size, channels = run.images.images.shape[1], run.images.channels
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        generator = _generator(settings, vocabulary, size, channels)
+        discriminator = Discriminator(
+            size=size, channels=channels, n_conditions=n_conditions(vocabulary), width=settings.width
+        )
+    device = pick_device(run.device)
+    generator, discriminator = generator.to(device), discriminator.to(device)
+    if settings.warm_steps or settings.public_steps:
+        shown = public_or_phantoms(run.public, run.images)
+        conditions = one_hot(vocabulary, vocabulary.known_numbers(shown))
+        _warm_up(generator, shown, conditions, settings, run)
+        _play(generator, discriminator, image_tensor(shown), conditions, vocabulary, settings, run)
+    return generator, discriminator
+
+
+def _warm_up(generator: GeneratorNetwork, shown: ImageSet, conditions: Tensor, settings: GanConfig, run: Run) -> None:
+    """Steps towards each public image from its principal latents and conditions.
+
+    Those latents have about mean 0 and variance 1 in each direction, as the latents that sampling draws, so the
+    generator starts from images of the right kind and the game only has to sharpen them and to make them private ones.
+    """
+    basis = fit_basis(shown, n_components=settings.n_latents, radius_quantile=1.0, whitening=1.0)
+    latents = torch.from_numpy(basis.encode(unit_pixels(shown))).float()
+
+    def loss(network: nn.Module, images: Tensor, given: Tensor) -> Tensor:
+        width = settings.n_latents
+        error: Tensor = (network(given[:, :width], given[:, width:]) - images).square().flatten(1).mean(1)
+        return error
+
+    pretrain(
+        generator,
+        loss,
+        image_tensor(shown),
+        torch.cat([latents, conditions], dim=1),
+        n_steps=settings.warm_steps,
+        learning_rate=WARM_LEARNING_RATE,
+        seed=run.seed,
+        progress=run.progress,
+    )
+
+
+def _play(
+    generator: GeneratorNetwork,
+    discriminator: Discriminator,
+    images: Tensor,
+    conditions: Tensor,
+    vocabulary: Vocabulary,
+    settings: GanConfig,
+    run: Run,
+) -> None:
+    """The game on public images, one step of each network in turn; repeats by seed."""
+    device = next(generator.parameters()).device
+    opponent = Opponent(
+        generator,
+        discriminator,
+        vocabulary,
+        replace(settings, discriminator_steps=1, generator_learning_rate=PLAY_LEARNING_RATE),
+    )
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=PLAY_LEARNING_RATE, betas=BETAS)
+    loss = discriminator_loss(generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        for step in range(settings.public_steps):
+            drawn = torch.randint(len(images), (min(BATCH, len(images)),))
+            optimizer.zero_grad()
+            value = loss(discriminator, images[drawn].to(device), conditions[drawn].to(device)).mean()
+            value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            opponent.after_step(step)
+            run.progress(step + 1, settings.public_steps, "playing on public images")
+    generator.load_state_dict(opponent.average.state_dict())
