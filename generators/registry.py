@@ -42,6 +42,10 @@ GENERATORS = {
         target="generators.gan:PrivateGan",
         summary="conditional adversarial network; its discriminator alone sees private images, by DP-SGD",
     ),
+    "lora": Entry(
+        target="generators.lora:LowRankDiffusion",
+        summary="a public diffusion network from a local folder, adapted by DP-SGD on few weights",
+    ),
     "mean-embedding": Entry(
         target="generators.mean_embedding:MeanEmbedding",
         summary="one noisy release of mean random features, then a network trained to match it for free; a peer",

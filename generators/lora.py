@@ -1,0 +1,154 @@
+"""`lora`: a public diffusion network made the cohort's by DP-SGD on low-rank adapters or on its attention alone.
+
+The network is a `UNet2DModel` in a local folder of `diffusers` (`base`); nothing is downloaded. A finished folder is
+self-contained: it holds the whole network, adapters merged, at 4 bytes a weight, and a checkpoint of about as much.
+Differentially private fine-tuning of few weights of diffusion models: Liu, Lyu, Vinaroz, Park 2023 (attention);
+Tsai et al. 2024 (low rank, Hu et al. 2022). The unit here is a subject with all images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from generators.base import CellCount, GeneratorCard, Progress, ResumeError, Run
+from generators.cards import card_vocabulary, finish_run, synthetic_set
+from generators.checkpoints import load_network, network_tensors, read_tensors
+from generators.conditions import Vocabulary
+from generators.config import build_config, setting
+from generators.data import ImageSet
+from generators.denoising import Denoiser, Drawing, NoiseProcess, check_solver, denoising_loss, draw_images
+from generators.diffusers_folder import PublicNetwork, build_unet, read_public_network
+from generators.folder import load_card, load_tensors, save_tensors
+from generators.low_rank import adapt, merge
+from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.training import PrivateSettings, make_plan, train_network
+
+NAME = "lora"
+WEIGHTS = "network.safetensors"
+BASE = "base.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig(PrivateSettings):
+    """Settings, those of the private loop first."""
+
+    batch_size: int = setting(128, "expected subjects a step", low=1, changes_privacy=True)
+    n_steps: int = setting(60, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    views: int = setting(4, "noise levels, each on an image of the subject, that one step looks at", low=1, high=64)
+    average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
+    microbatch: int = setting(8, "subjects computed at once: memory and speed", low=1)
+    base: str = setting("", "local folder of diffusers with a public UNet2DModel of the images' side and channels")
+    adapt: str = setting("all", "what is trained: all or attention (low-rank adapters there), or attention-weights")
+    rank: int = setting(4, "rank of the adapters", low=1, high=256)
+    condition_dropout: float = setting(0.1, "chance that a training image's condition is hidden", low=0, high=0.9)
+    guidance: float = setting(1.5, "how strongly drawing follows the condition; 1: as trained", low=0, high=20)
+    solver: str = setting("dpm-solver", "how images are drawn: dpm-solver or ddim")
+    solver_steps: int = setting(20, "steps of the solver", low=2, high=1000)
+
+
+class LowRankDiffusion:
+    """The generator (see the module). A `generators.base.Generator`."""
+
+    name = NAME
+    config_class = LoraConfig
+
+    def train(self, run: Run) -> GeneratorCard:
+        """See the protocol. `run.seed` repeats the adapters' initial weights, nothing private."""
+        settings = build_config(LoraConfig, run.config)
+        vocabulary = Vocabulary.of(run.images, settings.labels)
+        check_solver(settings.solver)
+        side = run.images.images.shape[1]
+        public = read_public_network(settings.base, size=side, channels=run.images.channels)
+        network = _adapted(public, settings, vocabulary, run.seed).to(pick_device(run.device))
+        plan = make_plan(
+            run.budget,
+            batch_size=settings.batch_size,
+            n_steps=settings.n_steps,
+            max_grad_norm=settings.max_grad_norm,
+        )
+        _keep_description(public, run)
+        process = NoiseProcess(config=public.noise)
+        train_network(
+            network,
+            denoising_loss(process, condition_dropout=settings.condition_dropout, n_labels=len(vocabulary.labels)),
+            run,
+            settings,
+            images=image_tensor(run.images),
+            conditions=one_hot(vocabulary, vocabulary.numbers(run.images)),
+            plan=plan,
+        )
+        merge(network)
+        save_tensors(run.out / WEIGHTS, network_tensors(network))
+        return finish_run(
+            run,
+            name=NAME,
+            settings=replace(settings, base=public.name),  # a path would tell of the machine
+            vocabulary=vocabulary,
+            public_data=[_public_entry(public)],
+            packages=("torch", "diffusers", "opacus", "scipy"),
+        )
+
+    def sample(self, folder: Path, counts: Sequence[CellCount], *, seed: int, progress: Progress) -> ImageSet:
+        """See the protocol. A deterministic solver from noise that the seed repeats, in chunks."""
+        card = load_card(folder)
+        settings = build_config(LoraConfig, card.config)
+        vocabulary = card_vocabulary(card)
+        described = _description(folder)
+        network = Denoiser(build_unet(described["unet"]), n_conditions=n_conditions(vocabulary))
+        load_network(network, read_tensors(folder / WEIGHTS))
+        cells = vocabulary.cells(counts)
+        pixels = draw_images(
+            network.to(pick_device("auto")),
+            one_hot(vocabulary, vocabulary.numbers(cells)),
+            Drawing(
+                process=NoiseProcess(config=described["noise"]),
+                solver=settings.solver,
+                n_steps=settings.solver_steps,
+                guidance=settings.guidance,
+            ),
+            shape=(card.channels, card.image_size, card.image_size),
+            seed=seed,
+            progress=progress,
+        )
+        return synthetic_set(pixels.movedim(1, -1).numpy(), cells, card)
+
+
+def _adapted(public: PublicNetwork, settings: LoraConfig, vocabulary: Vocabulary, seed: int) -> Denoiser:
+    """The public network with its adapters, which change nothing before they are trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = Denoiser(public.unet(), n_conditions=n_conditions(vocabulary))
+        adapt(network, settings.adapt, settings.rank)
+    return network
+
+
+def _public_entry(public: PublicNetwork) -> dict[str, str]:
+    return {
+        "name": public.name,
+        "use": "pretrained network",
+        "licence": "as the operator declares",
+        "digest": public.digest,
+    }
+
+
+def _keep_description(public: PublicNetwork, run: Run) -> None:
+    """Store what the network's weights need beside them. Raises ResumeError where a run began with another network.
+
+    It is JSON in a tensor's bytes, so that the digest of a generator's tensors covers it.
+    """
+    path = run.out / BASE
+    if path.exists() and _description(run.out)["digest"] != public.digest:
+        raise ResumeError("began with another base", where=str(run.out), remedy="name the one that it began with")
+    text = json.dumps({"unet": public.config, "noise": public.noise, "digest": public.digest})
+    save_tensors(path, {"json": np.frombuffer(text.encode(), dtype=np.uint8)})
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    return dict(json.loads(load_tensors(folder / BASE)["json"].tobytes()))
