@@ -57,6 +57,7 @@ class PrivateEvolutionConfig:
     n_components: int = setting(
         6, "directions of the public space that votes are cast in, label directions first", low=2, high=512
     )
+    n_simulated: int = setting(64, "directions that the public simulator varies, at most", low=2, high=512)
     simulator: str = setting("auto", "phantoms, public, or auto: the public set where one is given")
     detail: bool = setting(True, "add detail of phantoms where the simulator draws none (one channel only)")
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
@@ -108,7 +109,8 @@ class PrivateEvolution:
         if by_phantoms:
             simulator = PhantomSimulator(vocabulary, run.images.images.shape[1])
         else:
-            simulator = LatentSimulator.of(public, basis, vocabulary)
+            fine = fit_basis(public, n_components=_n_fine(settings, public), radius_quantile=0.9, whitening=1.0)
+            simulator = LatentSimulator.of(public, fine, vocabulary)
         if not by_phantoms:
             save_tensors(run.out / SIMULATOR, simulator.tensors())
         reserve_plan(plan, run)
@@ -157,6 +159,11 @@ def _by_phantoms(settings: PrivateEvolutionConfig, run: Run) -> bool:
     if by_phantoms and run.images.channels != 1:
         raise ConfigError("phantoms are grey", where="simulator", remedy="name a public set of colour images")
     return by_phantoms
+
+
+def _n_fine(settings: PrivateEvolutionConfig, public: ImageSet) -> int:
+    """Directions of the public simulator: few public images span few."""
+    return max(settings.n_components, min(settings.n_simulated, len(public) // 3))
 
 
 def _as_many_as_carry(plan: DpSgdPlan, run: Run, n_labels: int) -> int:

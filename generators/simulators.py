@@ -202,8 +202,8 @@ class LatentSimulator:
         return self.basis.decode(candidates.parameters)
 
     def tensors(self) -> Tensors:
-        basis = {f"basis.{name}": np.asarray(value) for name, value in asdict(self.basis).items()}
         effects = {f"effects.{name}": np.asarray(value) for name, value in asdict(self.effects).items()}
+        basis = {f"basis.{name}": np.asarray(value) for name, value in asdict(self.basis).items()}
         return basis | effects | {"spread": self.spread}
 
     @classmethod
