@@ -10,7 +10,7 @@ PROFILE ?= internal
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve worker test lint types contracts unit test-postgres browser bench clean
+.PHONY: help install demo serve worker test lint types contracts unit test-postgres browser bench bench-generators bench-generators-all clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,6 +55,21 @@ browser: $(STAMP) ## The browser tests alone
 
 bench: $(STAMP) ## The benchmarks (never part of the tests)
 	$(BIN)/pytest tests/benchmarks --override-ini addopts='--import-mode=importlib' --benchmark-columns=median,iqr,rounds
+
+RESULTS := tests/benchmarks/generators/results
+BENCH := VEILMARK_SHARED_DATA='$(SHARED)' $(BIN)/python -m audits bench
+
+bench-generators: $(STAMP) ## The generators' table, a subset of about one hour; goes on where it was stopped
+	$(BENCH) --data digits --epsilon 1 10 --seeds 3 --out $(RESULTS)/digits.jsonl \
+	  --rows simulator mean-embedding peer-dpdm peer-dpfeta peer-dpgan latent-statistics private-evolution
+	$(BENCH) --data cxr_nih_1000 --epsilon 1 8 --seeds 1 --splits 3 --out $(RESULTS)/cxr_nih_1000.jsonl \
+	  --rows simulator mean-embedding peer-dpgan latent-statistics
+	$(BIN)/python -m audits bench-table $(RESULTS)/digits.jsonl $(RESULTS)/cxr_nih_1000.jsonl
+
+bench-generators-all: $(STAMP) ## Every row on every set: a day of two cores
+	for data in digits phantoms pneumoniamnist cxr_nih_1000 brain_mri_tumor skin_ham10000; do \
+	  $(BENCH) --data $$data --epsilon 1 8 --seeds 3 --out $(RESULTS)/$$data.jsonl || exit 1; done
+	$(BIN)/python -m audits bench-table $(RESULTS)/*.jsonl
 
 clean: ## Remove what running made (keeps .venv)
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

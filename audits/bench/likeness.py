@@ -1,0 +1,147 @@
+"""How alike synthetic and real images are: label shares matched first, then features, spectrum and a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audits.base import AuditInput, Measurement
+from audits.bench.judging import Classes, Predict, fit_logistic, pixels_of
+from audits.bench.network import fit_network
+from audits.pixels import Floats, to_grey
+from audits.registry import run_audits
+from audits.stats import auc, clopper_pearson, rows_by_subject
+from generators.data import ImageSet
+
+AUDITS = ("kernel_distance", "manifold")
+MEMBERSHIP = "membership_inference"
+MEASURED = {"kernel_distance": "kernel_distance.mmd", "density": "manifold.density", "coverage": "manifold.coverage"}
+SPECTRUM_LIMIT = 0.9
+DETECTOR_STEPS = 200
+# Each of the two rates behind a bound of epsilon gets half of the 5 %.
+RATE_CONFIDENCE = 0.95
+MAX_ATTACKED = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """figures by the names of FIGURES, None where there is none, with the reason; details: the audits' own figures."""
+
+    figures: Mapping[str, float | None]
+    reasons: Mapping[str, str]
+    details: Mapping[str, object]
+
+
+def measure_likeness(arms: AuditInput, *, white: int, delta: float, attack: bool) -> Likeness:
+    """All figures of `arms.synthetic` against the unseen arms. attack: whether membership is tried too."""
+    matched = replace(arms, synthetic=with_shares_of(arms.holdout, arms.synthetic, seed=arms.seed))
+    by_name = {m.name: m for m in run_audits(matched, only=AUDITS).measurements}
+    found = {figure: by_name[name] for figure, name in MEASURED.items()}
+    unseen = matched.holdout
+    detector = real_or_synthetic(unseen, matched.synthetic, white=white, seed=arms.seed)
+    audited, reason, attack_details = audited_epsilon(arms, delta=delta) if attack else (None, "", {})
+    figures = {
+        **{name: m.value for name, m in found.items()},
+        "spectrum_db": spectrum_deviation(to_grey(unseen, white=white), to_grey(matched.synthetic, white=white)),
+        "real_vs_synthetic_auc": max(detector.values()),
+        "audited_epsilon": audited,
+    }
+    reasons = {name: m.reason for name, m in found.items() if m.reason} | (
+        {"audited_epsilon": reason} if reason else {}
+    )
+    intervals = {name: [m.ci_low, m.ci_high] for name, m in found.items()}
+    return Likeness(
+        figures=figures,
+        reasons=reasons,
+        details={"intervals": intervals, "real_vs_synthetic_auc": detector, "membership": attack_details},
+    )
+
+
+def with_shares_of(real: ImageSet, synthetic: ImageSet, *, seed: int) -> ImageSet:
+    """As many synthetic images as their labels allow in the shares of the real ones, so that even rows do not lose."""
+    if real.label is None or synthetic.label is None:
+        return synthetic
+    words, counts = np.unique(real.label, return_counts=True)
+    rows = [np.flatnonzero(synthetic.label == word) for word in words]
+    scale = min(1.0, *(len(own) / count for own, count in zip(rows, counts, strict=True) if len(own)))
+    rng = np.random.default_rng(seed)
+    kept = [rng.permutation(own)[: max(1, round(scale * n))] for own, n in zip(rows, counts, strict=True)]
+    return synthetic.select(np.sort(np.concatenate(kept)))
+
+
+def spectrum_deviation(real: Floats, synthetic: Floats) -> float:
+    """Largest distance in dB of the radial mean power spectra up to .9 of Nyquist; grey images [N, H, W]."""
+    ours, theirs = _radial_power(synthetic), _radial_power(real)
+    inside = slice(1, int(SPECTRUM_LIMIT * real.shape[1] / 2) + 1)
+    return float(np.abs(10 * np.log10((ours[inside] + 1e-12) / (theirs[inside] + 1e-12))).max())
+
+
+def _radial_power(grey: Floats) -> NDArray[np.float64]:
+    """Mean power in rings one frequency wide, under a Hann window so that borders do not leak."""
+    side = grey.shape[1]
+    window = np.hanning(side + 2)[1:-1]
+    centred = (grey - grey.mean(axis=(1, 2), keepdims=True)) * window[:, None] * window[None, :]
+    power = (np.abs(np.fft.fft2(centred)) ** 2).mean(axis=0)
+    frequency = np.fft.fftfreq(side) * side
+    ring = np.rint(np.hypot(frequency[:, None], frequency[None, :])).astype(int).ravel()
+    return np.asarray(np.bincount(ring, weights=power.ravel()) / np.bincount(ring))
+
+
+def real_or_synthetic(real: ImageSet, synthetic: ImageSet, *, white: int, seed: int) -> dict[str, float]:
+    """AUC with which a logistic regression and a network tell the two apart, trained on one half of each by subject."""
+    rng = np.random.default_rng(seed)
+    (real_a, real_b), (made_a, made_b) = _halves(real, rng), _halves(synthetic, rng)
+    training = np.concatenate([pixels_of(part, white=white) for part in (real_a, made_a)])
+    truth = np.repeat([0, 1], [len(real_a), len(made_a)]).astype(np.intp)
+    fitted: dict[str, Predict] = {
+        "logistic": fit_logistic(training, truth, 2, seed),
+        "network": _fit_short(training, truth, seed),
+    }
+    return {
+        name: auc(*(ask(pixels_of(part, white=white))[:, 1] for part in (made_b, real_b)))
+        for name, ask in fitted.items()
+    }
+
+
+def _fit_short(training: Floats, truth: Classes, seed: int) -> Predict:
+    return fit_network(training, truth, 2, seed, DETECTOR_STEPS)
+
+
+def _halves(images: ImageSet, rng: np.random.Generator) -> tuple[ImageSet, ImageSet]:
+    rows = rows_by_subject(images.subjects())
+    order = rng.permutation(len(rows))
+    first = np.zeros(len(images), dtype=bool)
+    for number in order[: len(rows) // 2]:
+        first[rows[number]] = True
+    return images.select(first), images.select(~first)
+
+
+def audited_epsilon(arms: AuditInput, *, delta: float) -> tuple[float | None, str, dict[str, object]]:
+    """A 95 % lower bound of epsilon from the membership attack that does best, with what it rests on.
+
+    An (epsilon, delta)-DP release keeps TPR <= e^epsilon FPR + delta for every attack (Kairouz, Oh, Viswanath 2015).
+    The threshold is the image of an unseen arm at a rank fixed beforehand, so its FPR has an exact bound. The better of
+    two attacks is taken without correction: read it as a floor with a little optimism, and 0 as "nothing was found".
+    """
+    shown = arms.synthetic.select(np.random.default_rng(arms.seed).permutation(len(arms.synthetic))[:MAX_ATTACKED])
+    report = run_audits(replace(arms, synthetic=shown), only=(MEMBERSHIP,))
+    measured = [m for m in report.measurements if m.name.startswith(MEMBERSHIP)]
+    bounds = {m.name: _bound(m, delta=delta) for m in measured}
+    known = [value for value in bounds.values() if value is not None]
+    details: dict[str, object] = {m.name: {"auc": m.value, **m.details} for m in measured}
+    if known:
+        return max(known), "", details
+    return None, str(measured[0].reason or measured[0].details.get("why", "")), details
+
+
+def _bound(measured: Measurement, *, delta: float) -> float | None:
+    rate, n = measured.details.get("tpr_at_1pct"), measured.n
+    if not isinstance(rate, float):
+        return None
+    members, others = n["train"], n["holdout"]
+    low, _ = clopper_pearson(round(rate * members), members, confidence=RATE_CONFIDENCE)
+    _, high = clopper_pearson(others // 100, others, confidence=RATE_CONFIDENCE)
+    return max(0.0, float(np.log(max(low - delta, 1e-12) / high)))
