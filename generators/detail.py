@@ -12,33 +12,20 @@ projected off, so that released statistics, and labels with them, stay as drawn.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from torch import Tensor
-from torch.nn import functional
 
 from generators.base import ConfigError, GeneratorCard, Progress, Run, no_progress
-from generators.checkpoints import load_network, network_tensors, read_tensors
-from generators.detail_network import KINDS, DetailNetwork, draw_residuals
-from generators.detail_spectrum import apply_gains, detail_gains
-from generators.detail_training import (
-    WIDTH,
-    PublicImages,
-    base_side,
-    enlarge,
-    gather_public,
-    train_base,
-    train_doubling,
-)
-from generators.folder import save_tensors
+from generators.detail_sampling import NetworkDetail, Pixels, as_grey, corrected
+from generators.detail_spectrum import detail_gains
+from generators.detail_training import PublicImages, base_side, gather_public, train_base, train_doubling
+from generators.folder import load_tensors, save_tensors
 from generators.phantoms import draw_phantoms
 from generators.public_basis import Array, PublicBasis, unit_pixels
-from generators.public_copies import CopyCheck, check_copies
+from generators.public_copies import check_copies
 from generators.tensors import pick_device
 
 HOW = ("none", "lenders", "network")
@@ -46,11 +33,6 @@ FILE = "detail.safetensors"
 N_LENDERS = 800
 N_NEAREST = 6
 N_CALIBRATION = 192
-N_SAMPLING_STEPS = 10
-DOUBT = 0.3
-CHUNK = 128
-
-Pixels = NDArray[np.float32]
 
 
 def check_how(how: str) -> str:
@@ -61,9 +43,18 @@ def check_how(how: str) -> str:
 
 
 def add_phantom_detail(
-    low_rank: Pixels, latents: Array, *, basis: PublicBasis, size: int, rng: np.random.Generator
+    low_rank: Pixels,
+    latents: Array,
+    *,
+    basis: PublicBasis,
+    size: int,
+    rng: np.random.Generator,
+    gains: Array | None = None,
 ) -> Pixels:
-    """Images [n, D] with the detail of one of the nearest normal phantoms each. Deterministic in `rng`."""
+    """Images [n, D] with the detail of one of the nearest normal phantoms each. Deterministic in `rng`.
+
+    gains [S/2]: what the spectrum of that detail is multiplied by, ring by ring.
+    """
     lenders = draw_phantoms(
         n_subjects=N_LENDERS, size=size, seed=int(rng.integers(2**31)), max_images=1, labels=("normal",)
     )
@@ -72,86 +63,7 @@ def add_phantom_detail(
     detail = pixels - basis.decode(places)
     nearest = np.asarray(cKDTree(places).query(latents, k=N_NEAREST)[1])
     chosen = nearest[np.arange(len(latents)), rng.integers(0, N_NEAREST, len(latents))]
-    return np.asarray(low_rank + detail[chosen])
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkDetail:
-    """A trained detail network: base, the network that doubles the side (None at small sides), the kind drawn, and
-    the gain of each ring [S/2]."""
-
-    base: DetailNetwork
-    doubling: DetailNetwork | None
-    kind: str
-    gains: Array
-
-    def add(self, low: Pixels, *, basis: PublicBasis, rng: np.random.Generator, progress: Progress) -> Pixels:
-        """Images [n, D] in [0, 1] with the detail of low images [n, D]. Deterministic in `rng`."""
-        detail = self.draw(low, basis=basis, rng=rng, progress=progress)
-        return self.join(low, detail, basis=basis)
-
-    def join(self, low: Pixels, detail: Pixels, *, basis: PublicBasis) -> Pixels:
-        """Low images and their detail with its spectrum corrected, in [0, 1]."""
-        return np.asarray(np.clip(low + self._corrected(detail, basis), 0, 1), dtype=np.float32)
-
-    def draw(self, low: Pixels, *, basis: PublicBasis, rng: np.random.Generator, progress: Progress) -> Pixels:
-        """The detail [n, D] alone, before its spectrum is corrected, none of it inside the latent space."""
-        random = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        device = self.base.unit.device
-        parts = []
-        for start in range(0, len(low), CHUNK):
-            part = self._as_images(low[start : start + CHUNK]).to(device)
-            parts.append(_as_rows(self._refined(part, random).cpu() - part.cpu()))
-            progress(min(start + CHUNK, len(low)), len(low), "drawing detail")
-        return outside(np.concatenate(parts), basis)
-
-    def _refined(self, low: Tensor, random: torch.Generator) -> Tensor:
-        size = low.shape[-1]
-        side = base_side(size)
-        image = functional.adaptive_avg_pool2d(low, side)
-        image = image + self._residuals(self.base, image, DOUBT, random)
-        while side < size and self.doubling is not None:
-            side, image = side * 2, enlarge(image)
-            image = image + self._residuals(self.doubling, image, 0.0, random)
-        return image
-
-    def _residuals(self, network: DetailNetwork, low: Tensor, doubt: float, random: torch.Generator) -> Tensor:
-        return draw_residuals(network, low, kind=self.kind, doubt=doubt, n_steps=N_SAMPLING_STEPS, random=random)
-
-    def _corrected(self, detail: Pixels, basis: PublicBasis) -> Pixels:
-        images = self._as_images(detail)
-        n, channels, side, _ = images.shape
-        changed = apply_gains(images.reshape(n * channels, side, side).numpy(), self.gains)
-        return outside(_as_rows(torch.from_numpy(changed).reshape(n, channels, side, side)), basis)
-
-    def _as_images(self, rows: Pixels) -> Tensor:
-        channels = self.base.channels
-        side = round((rows.shape[1] / channels) ** 0.5)
-        return torch.from_numpy(rows.astype(np.float32)).reshape(-1, side, side, channels).movedim(-1, 1)
-
-    def grey(self, rows: Pixels) -> Pixels:
-        """Rows [n, D] as grey images [n, S, S]."""
-        return np.asarray(self._as_images(rows).mean(1).numpy(), dtype=np.float32)
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file."""
-        doubling = {} if self.doubling is None else network_tensors(self.doubling, "doubling")
-        facts = {"kind": np.array([KINDS.index(self.kind)]), "gains": self.gains}
-        save_tensors(path, network_tensors(self.base, "base") | doubling | facts)
-
-    @classmethod
-    def load(cls, path: Path, *, channels: int) -> NetworkDetail:
-        """Read what `save` wrote. Raises ResumeError."""
-        tensors = read_tensors(path)
-        networks = [
-            _loaded(tensors, name, channels) if f"{name}.unit" in tensors else None for name in ("base", "doubling")
-        ]
-        return cls(
-            base=networks[0] or DetailNetwork(channels=channels, width=WIDTH),
-            doubling=networks[1],
-            kind=KINDS[int(tensors["kind"][0])],
-            gains=tensors["gains"].numpy().astype(np.float64),
-        )
+    return np.asarray(low_rank + (detail[chosen] if gains is None else corrected(detail[chosen], gains, basis)))
 
 
 def add_detail(
@@ -171,57 +83,74 @@ def add_detail(
             low, basis=basis, rng=rng, progress=progress
         )
     if how == "lenders" and card.channels == 1:
-        return add_phantom_detail(low, latents, basis=basis, size=card.image_size, rng=rng)
+        gains = load_tensors(folder / FILE)["gains"].astype(np.float64) if (folder / FILE).exists() else None
+        return add_phantom_detail(low, latents, basis=basis, size=card.image_size, rng=rng, gains=gains)
     return low
 
 
-Draws = Callable[[int, np.random.Generator], Pixels]
-"""draws(n, rng) -> low-rank images [n, D] drawn from the release: what the network will be given."""
+def fit_detail(run: Run, basis: PublicBasis, *, how: str, n_steps: int) -> PublicImages | None:
+    """Whatever detail needs before the release, from public images alone: networks, left in the folder.
 
-
-def fit_detail(run: Run, basis: PublicBasis, *, n_steps: int) -> PublicImages:
-    """Train the networks on public images and leave them, their gains at 1, in the folder; quick where they are there.
-
-    Free of privacy cost: to be called before anything is spent. Returns the public images for `calibrate_detail`.
+    Free of privacy cost, and quick where the networks are there already. Returns the public images for
+    `calibrate_detail`; None where it has nothing to do. Raises ConfigError.
     """
+    if check_how(how) == "none" or (how == "lenders" and (run.public is None or run.images.channels != 1)):
+        return None
     shown = gather_public(run.public, run.images)
-    if (run.out / FILE).exists():
-        return shown
-    size, device = shown.images.shape[-1], pick_device(run.device)
-    base = train_base(shown, basis, n_steps=n_steps, seed=run.seed, device=device, progress=run.progress)
-    doubling = None
-    if base_side(size) < size:
-        doubling = train_doubling(shown, n_steps=n_steps, seed=run.seed, device=device, progress=run.progress)
-    NetworkDetail(base=base, doubling=doubling, kind=shown.best, gains=np.ones(size // 2)).save(run.out / FILE)
+    if how == "network" and not (run.out / FILE).exists():
+        size, device = shown.images.shape[-1], pick_device(run.device)
+        base = train_base(shown, basis, n_steps=n_steps, seed=run.seed, device=device, progress=run.progress)
+        doubling = None
+        if base_side(size) < size:
+            doubling = train_doubling(shown, n_steps=n_steps, seed=run.seed, device=device, progress=run.progress)
+        NetworkDetail(base=base, doubling=doubling, kind=shown.best, gains=np.ones(size // 2)).save(run.out / FILE)
     return shown
 
 
-def calibrate_detail(run: Run, basis: PublicBasis, shown: PublicImages, draws: Draws) -> CopyCheck:
-    """Set the gains of each ring on images drawn from the release, and look for pasted public images among them.
+Draws = Callable[[int, np.random.Generator], tuple[Pixels, Array]]
+"""draws(n, rng) -> low-rank images [n, D] drawn from the release, and their latents [n, d]."""
 
-    Post-processing of the release and public images alone. The caller falls back to `lenders` where the check fails.
+
+def calibrate_detail(
+    run: Run, basis: PublicBasis, shown: PublicImages | None, draws: Draws, *, how: str
+) -> tuple[str, list[str]]:
+    """Bring the detail's spectrum to the public images'; returns what `how` becomes, and notes for the card.
+
+    Post-processing of the release and public images alone. A network that pastes public images gives way to lenders.
     """
-    network = NetworkDetail.load(run.out / FILE, channels=run.images.channels)
+    if shown is None:
+        return how, []
+    if how == "lenders":
+        _calibrate_lenders(run, basis, shown, draws)
+        return how, []
+    notes, passed = _calibrate_network(run, basis, shown, draws)
+    if passed or run.images.channels != 1:
+        return ("network" if passed else "none"), notes
+    (run.out / FILE).unlink()
+    return calibrate_detail(run, basis, shown, draws, how="lenders")[0], notes
+
+
+def _calibrate_network(run: Run, basis: PublicBasis, shown: PublicImages, draws: Draws) -> tuple[list[str], bool]:
+    channels = run.images.channels
+    network = NetworkDetail.load(run.out / FILE, channels=channels)
     rng = np.random.default_rng(run.seed)
-    low = draws(N_CALIBRATION, rng)
+    low, _ = draws(N_CALIBRATION, rng)
     detail = network.draw(low, basis=basis, rng=rng, progress=no_progress)
-    gains = detail_gains(network.grey(low), network.grey(detail), shown.spectrum)
-    network = NetworkDetail(base=network.base, doubling=network.doubling, kind=network.kind, gains=gains)
+    gains = detail_gains(as_grey(low, channels), as_grey(detail, channels), shown.spectrum)
+    network = replace(network, gains=gains)
     network.save(run.out / FILE)
-    drawn = network.join(low, detail, basis=basis)
-    return check_copies(network.grey(drawn), shown.of_kind(shown.best))
+    drawn = as_grey(network.join(low, detail, basis=basis), channels)
+    check = check_copies(drawn, shown.of_kind(shown.best))
+    return [check.note], check.passed
 
 
-def outside(detail: Pixels, basis: PublicBasis) -> Pixels:
-    """Rows [n, D] without their part inside the latent space."""
-    return np.asarray(detail - (detail @ basis.directions.T) @ basis.directions, dtype=np.float32)
-
-
-def _loaded(tensors: dict[str, Tensor], name: str, channels: int) -> DetailNetwork:
-    network = DetailNetwork(channels=channels, width=WIDTH)
-    load_network(network, tensors, name)
-    return network.eval()
-
-
-def _as_rows(images: Tensor) -> Pixels:
-    return np.asarray(images.movedim(1, -1).flatten(1).numpy(), dtype=np.float32)
+def _calibrate_lenders(run: Run, basis: PublicBasis, shown: PublicImages, draws: Draws) -> None:
+    """Phantoms are noisier than radiographs: with sharp public images, lent detail gets their spectrum."""
+    if shown.best != "sharp":
+        return
+    rng = np.random.default_rng(run.seed)
+    low, latents = draws(N_CALIBRATION, rng)
+    size = shown.images.shape[-1]
+    detail = add_phantom_detail(np.zeros_like(low), latents, basis=basis, size=size, rng=rng)
+    gains = detail_gains(as_grey(low, 1), as_grey(detail, 1), shown.spectrum)
+    save_tensors(run.out / FILE, {"gains": gains})

@@ -10,8 +10,8 @@ import torch
 
 from generators.base import CellCount, ConfigError, no_progress
 from generators.data import ImageSet
-from generators.detail import NetworkDetail, outside
 from generators.detail_network import DetailNetwork, TorchBasis, blend_latents
+from generators.detail_sampling import NetworkDetail, outside
 from generators.detail_spectrum import apply_gains, detail_gains, radial_power, sharpness
 from generators.detail_training import SOFT_BELOW, base_side, gather_public, train_doubling
 from generators.detail_views import random_views
@@ -32,6 +32,7 @@ def _few_images() -> Iterator[None]:
     """Small numbers where only quality hangs on them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("generators.detail.N_CALIBRATION", 16)
+        patch.setattr("generators.detail.N_LENDERS", 100)
         patch.setattr("generators.public_images.N_PHANTOMS", 80)
         yield
 
@@ -75,8 +76,10 @@ def test_the_card_names_what_detail_was_made_of(folder: Path, cohort: ImageSet, 
     from generators.folder import load_card
 
     card = load_card(folder)
-    uses = [(entry["name"], entry["use"]) for entry in card.public_data]
-    assert uses == [("operator's public set", "basis"), ("operator's public set", "detail"), ("phantoms", "detail")]
+    assert [entry["name"] for entry in card.public_data if entry["use"] == "detail"] == [
+        "operator's public set",
+        "phantoms",
+    ]
     assert any("correlates with a public" in note for note in card.notes)
 
 
@@ -107,14 +110,14 @@ def test_enlarged_images_do_not_teach_softness(cohort: ImageSet, public: ImageSe
     shown = gather_public(mixed, cohort)
     assert shown.best == "sharp"
     _, kinds = shown.balanced()
-    assert kinds.sum(0)[1] == kinds.sum(0)[2]
+    assert kinds.sum(0)[2] == 2 * kinds.sum(0)[1] == 2 * kinds.sum(0)[0]
 
 
 @pytest.mark.parametrize("how", ["none", "lenders"])
 def test_other_detail(how: str, cohort: ImageSet, public: ImageSet, tmp_path: Path) -> None:
     config = {**SETTINGS, "detail": how}
     train_generator(name="latent-statistics", images=cohort, budget=BUDGET, config=config, out=tmp_path, public=public)
-    assert not (tmp_path / "detail.safetensors").exists()
+    assert (tmp_path / "detail.safetensors").exists() == (how == "lenders")
     drawn = sample_generator(tmp_path, COUNTS)
     assert (float(sharpness(_grey(drawn)).mean()) > -15) == (how == "lenders")
 
@@ -230,7 +233,7 @@ def test_a_network_that_pastes_is_not_used(
     def paste(_network: DetailNetwork, low: torch.Tensor, **_rest: object) -> torch.Tensor:
         return stolen - low
 
-    monkeypatch.setattr("generators.detail.draw_residuals", paste)
+    monkeypatch.setattr("generators.detail_sampling.draw_residuals", paste)
     card = train_generator(
         name="latent-statistics", images=cohort, budget=BUDGET, config=SETTINGS, out=tmp_path / "g", public=public
     )
