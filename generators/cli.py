@@ -61,8 +61,8 @@ def list_generators(*, as_json: Json = False, settings: bool = False) -> None:
 
 
 def _setting_line(setting: Mapping[str, object]) -> str:
-    low, high = ("" if setting[end] is None else f"{setting[end]:g}" for end in ("low", "high"))
-    limits = f", {low} to {high}" if low or high else ""
+    words = (("from", setting["low"]), ("to", setting["high"]))
+    limits = "".join(f", {word} {limit:g}" for word, limit in words if limit is not None)
     private = "; enters the guarantee" if setting["changes_privacy"] else ""
     return f"    {setting['name']} = {setting['default']!r}{limits}: {setting['doc']}{private}"
 

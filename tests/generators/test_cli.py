@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from generators.cli import list_generators
 from generators.registry import GENERATORS
 
 ROOT = Path(__file__).parents[2]
@@ -78,10 +79,19 @@ def test_a_reference_without_privacy_says_so(cohort: Path, tmp_path: Path) -> No
     assert card["labels"] == ["normal", "finding"]
 
 
-def test_plan_says_what_to_run_and_settings_what_they_mean() -> None:
+def test_plan_says_when_a_cohort_is_too_small() -> None:
     told = run("plan", "--subjects", 60, "--images", 90, "--size", 64, "--epsilon", 0.3, "--labels", 4).stdout
     assert "TOO SMALL: 60 subjects are too few for epsilon 0.3 and 4 labels" in told
-    assert "enters the guarantee" in run("list", "--settings").stdout
+
+
+def test_settings_are_listed_with_what_they_mean(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("generators.cli.GENERATORS", {"vae": GENERATORS["vae"]})
+    list_generators(settings=True)
+    told = capsys.readouterr().out
+    assert told.startswith("vae                  conditional variational autoencoder")
+    assert ", from 1: expected subjects a step; enters the guarantee\n" in told
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from veilmark.reader_studies.selectors import (
     studies_visible,
     study_result,
 )
-from veilmark.reader_studies.services import item_png, reader_study_open, reading_record
+from veilmark.reader_studies.services import as_8_bit, item_png, reader_study_open, reading_record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -58,6 +58,12 @@ def test_the_pixels_are_those_of_the_row(walked, study):
     item = study.items.filter(is_synthetic=False).first()
     with Image.open(io.BytesIO(item_png(item))) as image:
         np.testing.assert_array_equal(np.asarray(image), cohort_images(walked.cohort).images[item.source_index])
+
+
+def test_deep_pixels_are_shown_by_their_declared_white():
+    dark = np.full((2, 2), 255, np.uint16)
+    assert [int(as_8_bit(dark, white=white).max()) for white in (4095, 65535)] == [16, 1]
+    assert as_8_bit(dark.astype(np.uint8), white=255).max() == 255
 
 
 def test_a_reader_goes_through_all_and_is_counted(walked, study):

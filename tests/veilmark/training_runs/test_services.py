@@ -44,6 +44,7 @@ REFUSED = {
     "delta of nothing": ({"delta": 0.0}, BudgetError, "delta: delta is 0.0"),
     "delta above its bound": ({"delta": 1e-3}, BudgetError, "delta: delta 0.001 is above 1/(10 x public n) = 0.00033"),
     "spent already": ({"epsilon": 2.5}, BudgetError, "budget of cohort walked: epsilon 8.00 of 10 is spent"),
+    "noise alone": ({"epsilon": 0.01}, BudgetError, "epsilon: noise would drown the signal at 0.01 for 300 subjects"),
     "public set that is not there": ({"public_data": "none.npz"}, ApplicationError, "none.npz: no such public set"),
     "public set elsewhere on the server": (
         {"public_data": "../files"},
