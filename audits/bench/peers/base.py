@@ -90,4 +90,4 @@ def image_set(job: PeerJob, draw: Callable[[Tensor], Tensor]) -> ImageSet:
     levels = np.round(unit * job.images.max_value)
     levels = levels[..., 0] if job.images.channels == 1 else levels
     images = levels.astype(np.uint8) if job.images.bit_depth == 8 else levels.astype(np.uint16)
-    return ImageSet(images=images, label=np.array(job.labels)[numbers.numpy()])
+    return ImageSet(images=images, label=np.array(job.labels)[numbers.numpy()], bits=job.images.bits)
