@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 from generators.base import BudgetError
-from generators.privacy import ACCOUNTANTS, NO_ACCOUNTANT, GaussianEvent, PrivacySpend
+from generators.privacy import ACCOUNTANTS, NO_ACCOUNTANT, NO_UNIT, GaussianEvent, PrivacySpend
 
 RDP_ORDERS = (*(1 + x / 10 for x in range(1, 100)), *range(11, 64), 80, 100, 128, 192, 256, 512, 1024, 2048)
 LARGEST_NOISE = 1e5
@@ -188,21 +188,22 @@ def _noise_by_rdp(
 
 
 def spend_of(events: Iterable[GaussianEvent], *, delta: float, accountant: str, privacy_unit: str) -> PrivacySpend:
-    """The spend that these events are, epsilon computed by the named accountant."""
+    """The spend that these events are, epsilon computed by the named accountant; without one, the unit is `none`."""
     merged = merge_events(events)
     return PrivacySpend(
         spent_epsilon=epsilon_of(merged, delta, accountant),
         delta=delta,
         accountant=accountant,
         events=merged,
-        privacy_unit=privacy_unit,
+        privacy_unit=NO_UNIT if accountant == NO_ACCOUNTANT else privacy_unit,
     )
 
 
 def compose_spends(spends: Sequence[PrivacySpend], *, delta: float, accountant: str) -> PrivacySpend:
     """What several runs on one cohort spent together, at one delta and by one accountant (privacy.md 8).
 
-    The unit is `record` as soon as one run counted records. Raises BudgetError where adjacencies differ.
+    The unit is `record` as soon as one run counted records, `none` as soon as one protected nobody. Raises BudgetError
+    where adjacencies differ.
     """
     adjacencies = {spend.adjacency for spend in spends}
     if len(adjacencies) > 1:
@@ -211,6 +212,7 @@ def compose_spends(spends: Sequence[PrivacySpend], *, delta: float, accountant: 
             where="spends",
             remedy="account them apart",
         )
-    unit = "record" if any(spend.privacy_unit != "subject" for spend in spends) else "subject"
+    units = {spend.privacy_unit for spend in spends}
+    unit = NO_UNIT if NO_UNIT in units else "subject" if units <= {"subject"} else "record"
     events = [event for spend in spends for event in spend.events]
     return spend_of(events, delta=delta, accountant=accountant, privacy_unit=unit)

@@ -16,6 +16,7 @@ DEFAULT_DELTA = 1e-5
 ACCOUNTANTS = ("rdp", "prv")
 # A reference trained without noise: no accountant can count it, and no shipped profile releases it.
 NO_ACCOUNTANT = "none"
+NO_UNIT = "none"
 NON_PRIVATE_NOTE = "NOT PRIVATE: trained without noise as an upper reference; its images may show the people it saw"
 
 
