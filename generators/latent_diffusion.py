@@ -65,12 +65,12 @@ class LatentDiffusionConfig(PrivateSettings):
 
     batch_size: int = setting(2000, "expected subjects a step", low=1, changes_privacy=True)
     n_steps: int = setting(30, "private steps", low=1, high=1_000_000, changes_privacy=True)
-    learning_rate: float = setting(5e-4, "Adam's rate for private steps", low=1e-7, high=1)
-    views: int = setting(16, "images of one subject, each with its own noise, that one step looks at", low=1, high=64)
+    learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
+    views: int = setting(8, "images of one subject, each with its own noise, that one step looks at", low=1, high=64)
     average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
     microbatch: int = setting(128, "subjects computed at once: memory and speed", low=1)
     statistics_share: float = setting(
-        0.8, "share of the budget for the statistics to learn from", low=0.05, high=0.95, changes_privacy=True
+        0.9, "share of the budget for the statistics to learn from", low=0.05, high=0.95, changes_privacy=True
     )
     refined: str = setting("conditions", "weights that private steps change: all, or conditions for theirs alone")
     n_components: int = setting(64, "low-rank directions of the latent space, at most", low=2, high=512)
