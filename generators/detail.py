@@ -2,11 +2,12 @@
 
 `lenders`: a phantom whose latent lies near the drawn one lends the part of its image that the latent space cannot
 express (ribs, vessels, noise). Phantoms image no person, so nobody's detail can be pasted. Quick; the default.
-`network`: `detail_network` draws that part, trained on phantoms and the operator's public images; its spectrum is
-brought to theirs, and a network that pastes public images is not used (`public_copies`).
+`network`: `detail_network`, trained on phantoms and the operator's public images, starts from what lenders give and
+draws over it as sharp public images look; a network that pastes public images is not used (`public_copies`).
 
-Either adds to what the release said and takes nothing from it: what the detail holds inside the latent space is
-projected off, so that released statistics, and labels with them, stay as drawn.
+With sharp public images the spectrum of either is brought to theirs, ring by ring. Either adds to what the release
+said and takes nothing from it: what the detail holds inside the latent space is projected off, so that released
+statistics, and labels with them, stay as drawn.
 """
 
 from __future__ import annotations
@@ -42,19 +43,8 @@ def check_how(how: str) -> str:
     return how
 
 
-def add_phantom_detail(
-    low_rank: Pixels,
-    latents: Array,
-    *,
-    basis: PublicBasis,
-    size: int,
-    rng: np.random.Generator,
-    gains: Array | None = None,
-) -> Pixels:
-    """Images [n, D] with the detail of one of the nearest normal phantoms each. Deterministic in `rng`.
-
-    gains [S/2]: what the spectrum of that detail is multiplied by, ring by ring.
-    """
+def phantom_detail(latents: Array, *, basis: PublicBasis, size: int, rng: np.random.Generator) -> Pixels:
+    """The detail [n, D] of one of the nearest normal phantoms of each latent [n, d]. Deterministic in `rng`."""
     lenders = draw_phantoms(
         n_subjects=N_LENDERS, size=size, seed=int(rng.integers(2**31)), max_images=1, labels=("normal",)
     )
@@ -63,7 +53,14 @@ def add_phantom_detail(
     detail = pixels - basis.decode(places)
     nearest = np.asarray(cKDTree(places).query(latents, k=N_NEAREST)[1])
     chosen = nearest[np.arange(len(latents)), rng.integers(0, N_NEAREST, len(latents))]
-    return np.asarray(low_rank + (detail[chosen] if gains is None else corrected(detail[chosen], gains, basis)))
+    return np.asarray(detail[chosen])
+
+
+def add_phantom_detail(
+    low_rank: Pixels, latents: Array, *, basis: PublicBasis, size: int, rng: np.random.Generator
+) -> Pixels:
+    """Images [n, D] with the detail of one of the nearest normal phantoms each. Deterministic in `rng`."""
+    return np.asarray(low_rank + phantom_detail(latents, basis=basis, size=size, rng=rng))
 
 
 def add_detail(
@@ -78,14 +75,17 @@ def add_detail(
     progress: Progress,
 ) -> Pixels:
     """Images [n, D] of low images [n, D] and their latents, as `how` says. Lenders are grey: colour gets none."""
+    if how == "none":
+        return low
+    lent = phantom_detail(latents, basis=basis, size=card.image_size, rng=rng) if card.channels == 1 else None
     if how == "network":
-        return NetworkDetail.load(folder / FILE, channels=card.channels).add(
-            low, basis=basis, rng=rng, progress=progress
-        )
-    if how == "lenders" and card.channels == 1:
-        gains = load_tensors(folder / FILE)["gains"].astype(np.float64) if (folder / FILE).exists() else None
-        return add_phantom_detail(low, latents, basis=basis, size=card.image_size, rng=rng, gains=gains)
-    return low
+        network = NetworkDetail.load(folder / FILE, channels=card.channels)
+        return network.add(low, basis=basis, rng=rng, progress=progress, start=lent)
+    if lent is None:
+        return low
+    if (folder / FILE).exists():
+        lent = corrected(lent, load_tensors(folder / FILE)["gains"].astype(np.float64), basis)
+    return np.asarray(low + lent)
 
 
 def fit_detail(run: Run, basis: PublicBasis, *, how: str, n_steps: int) -> PublicImages | None:
@@ -134,8 +134,10 @@ def _calibrate_network(run: Run, basis: PublicBasis, shown: PublicImages, draws:
     channels = run.images.channels
     network = NetworkDetail.load(run.out / FILE, channels=channels)
     rng = np.random.default_rng(run.seed)
-    low, _ = draws(N_CALIBRATION, rng)
-    detail = network.draw(low, basis=basis, rng=rng, progress=no_progress)
+    low, latents = draws(N_CALIBRATION, rng)
+    size = shown.images.shape[-1]
+    lent = phantom_detail(latents, basis=basis, size=size, rng=rng) if channels == 1 else None
+    detail = network.draw(low, basis=basis, rng=rng, progress=no_progress, start=lent)
     gains = detail_gains(as_grey(low, channels), as_grey(detail, channels), shown.spectrum)
     network = replace(network, gains=gains)
     network.save(run.out / FILE)
@@ -151,6 +153,6 @@ def _calibrate_lenders(run: Run, basis: PublicBasis, shown: PublicImages, draws:
     rng = np.random.default_rng(run.seed)
     low, latents = draws(N_CALIBRATION, rng)
     size = shown.images.shape[-1]
-    detail = add_phantom_detail(np.zeros_like(low), latents, basis=basis, size=size, rng=rng)
+    detail = phantom_detail(latents, basis=basis, size=size, rng=rng)
     gains = detail_gains(as_grey(low, 1), as_grey(detail, 1), shown.spectrum)
     save_tensors(run.out / FILE, {"gains": gains})

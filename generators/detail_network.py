@@ -127,15 +127,29 @@ def flow_error(network: nn.Module, images: Tensor, low: Tensor, doubt: Tensor, k
 
 @torch.no_grad()
 def draw_residuals(
-    network: DetailNetwork, low: Tensor, *, kind: str, doubt: float, n_steps: int, random: torch.Generator
+    network: DetailNetwork,
+    low: Tensor,
+    *,
+    kind: str,
+    doubt: float,
+    n_steps: int,
+    random: torch.Generator,
+    start: Tensor | None = None,
+    start_time: float = 0.0,
 ) -> Tensor:
-    """Residuals [n, C, S, S] in units of pixels for low images of that shape, by Euler steps; repeats by `random`."""
+    """Residuals [n, C, S, S] in units of pixels for low images of that shape, by Euler steps; repeats by `random`.
+
+    start: residuals to begin from, noised as at `start_time` (SDEdit); None begins at time 0 from noise alone.
+    """
     n = len(low)
     kinds = torch.zeros(n, len(KINDS), device=low.device)
     kinds[:, KINDS.index(kind)] = 1.0
     doubts = torch.full((n,), doubt, device=low.device)
-    values = torch.randn(low.shape, generator=random).to(low.device)
+    begin = 0.0 if start is None else start_time
+    values = (1 - begin) * torch.randn(low.shape, generator=random).to(low.device)
+    if start is not None:
+        values = values + begin * start / network.unit
     for step in range(n_steps):
-        time = torch.full((n,), step / n_steps, device=low.device)
-        values = values + network(values, low, time, doubts, kinds) / n_steps
+        time = torch.full((n,), begin + (1 - begin) * step / n_steps, device=low.device)
+        values = values + network(values, low, time, doubts, kinds) * ((1 - begin) / n_steps)
     return values * network.unit

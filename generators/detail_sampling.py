@@ -19,7 +19,9 @@ from generators.detail_training import WIDTH, base_side, enlarge
 from generators.folder import save_tensors
 from generators.public_basis import Array, PublicBasis
 
-N_SAMPLING_STEPS = 10
+N_STEPS_FROM_NOISE, N_STEPS_FROM_START = 10, 5
+# How far detail that is refined is kept: later, a phantom's look stays; earlier, a short-trained network loses ribs.
+START_TIME = 0.7
 DOUBT = 0.3
 CHUNK = 128
 
@@ -36,38 +38,71 @@ class NetworkDetail:
     kind: str
     gains: Array
 
-    def add(self, low: Pixels, *, basis: PublicBasis, rng: np.random.Generator, progress: Progress) -> Pixels:
+    def add(
+        self,
+        low: Pixels,
+        *,
+        basis: PublicBasis,
+        rng: np.random.Generator,
+        progress: Progress,
+        start: Pixels | None = None,
+    ) -> Pixels:
         """Images [n, D], not clipped, with the detail of low images [n, D]. Deterministic in `rng`."""
-        detail = self.draw(low, basis=basis, rng=rng, progress=progress)
+        detail = self.draw(low, basis=basis, rng=rng, progress=progress, start=start)
         return self.join(low, detail, basis=basis)
 
     def join(self, low: Pixels, detail: Pixels, *, basis: PublicBasis) -> Pixels:
         """Low images and their detail with its spectrum corrected, not clipped."""
         return np.asarray(low + corrected(detail, self.gains, basis), dtype=np.float32)
 
-    def draw(self, low: Pixels, *, basis: PublicBasis, rng: np.random.Generator, progress: Progress) -> Pixels:
-        """The detail [n, D] alone, before its spectrum is corrected, none of it inside the latent space."""
+    def draw(
+        self,
+        low: Pixels,
+        *,
+        basis: PublicBasis,
+        rng: np.random.Generator,
+        progress: Progress,
+        start: Pixels | None = None,
+    ) -> Pixels:
+        """The detail [n, D] alone, before its spectrum is corrected, none of it inside the latent space.
+
+        start: detail [n, D] to refine, from START_TIME on; None draws it from noise.
+        """
         random = torch.Generator().manual_seed(int(rng.integers(2**31)))
         device = self.base.unit.device
         parts = []
-        for start in range(0, len(low), CHUNK):
-            part = as_images(low[start : start + CHUNK], self.base.channels).to(device)
-            parts.append(as_rows(self._refined(part, random).cpu() - part.cpu()))
-            progress(min(start + CHUNK, len(low)), len(low), "drawing detail")
+        for first in range(0, len(low), CHUNK):
+            rows = slice(first, first + CHUNK)
+            part = as_images(low[rows], self.base.channels).to(device)
+            given = None if start is None else as_images(start[rows], self.base.channels).to(device)
+            parts.append(as_rows(self._refined(part, given, random).cpu() - part.cpu()))
+            progress(min(first + CHUNK, len(low)), len(low), "drawing detail")
         return outside(np.concatenate(parts), basis)
 
-    def _refined(self, low: Tensor, random: torch.Generator) -> Tensor:
+    def _refined(self, low: Tensor, start: Tensor | None, random: torch.Generator) -> Tensor:
         size = low.shape[-1]
         side = base_side(size)
         image = functional.adaptive_avg_pool2d(low, side)
-        image = image + self._residuals(self.base, image, DOUBT, random)
+        begin = None if start is None else functional.adaptive_avg_pool2d(start, side)
+        image = image + self._residuals(self.base, image, begin, DOUBT, random)
         while side < size and self.doubling is not None:
             side, image = side * 2, enlarge(image)
-            image = image + self._residuals(self.doubling, image, 0.0, random)
+            image = image + self._residuals(self.doubling, image, None, 0.0, random)
         return image
 
-    def _residuals(self, network: DetailNetwork, low: Tensor, doubt: float, random: torch.Generator) -> Tensor:
-        return draw_residuals(network, low, kind=self.kind, doubt=doubt, n_steps=N_SAMPLING_STEPS, random=random)
+    def _residuals(
+        self, network: DetailNetwork, low: Tensor, start: Tensor | None, doubt: float, random: torch.Generator
+    ) -> Tensor:
+        return draw_residuals(
+            network,
+            low,
+            kind=self.kind,
+            doubt=doubt,
+            n_steps=N_STEPS_FROM_NOISE if start is None else N_STEPS_FROM_START,
+            random=random,
+            start=start,
+            start_time=START_TIME,
+        )
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""

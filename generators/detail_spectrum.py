@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from generators.public_basis import Array
 
-MOST_GAIN = 4.0
+LEAST_GAIN, MOST_GAIN = 0.4, 1.6
+N_COARSE = 3  # rings in which detail is never raised: blotches would fill what coarse anatomy lacks
 CHUNK = 256  # images at once: memory
 Images = NDArray[np.float32]
 
@@ -22,7 +23,7 @@ def radial_power(images: Images) -> Array:
 
 
 def detail_gains(kept: Images, detail: Images, target: Array) -> Array:
-    """Gains [S/2] of the rings for which kept + gain x detail has `target` power on average; between 1/4 and 4.
+    """Gains [S/2] of the rings for which kept + gain x detail has `target` power on average, within limits.
 
     kept, detail: [n, S, S]. target: [S/2], from public images. Solves the quadratic that the cross power makes.
     """
@@ -31,7 +32,8 @@ def detail_gains(kept: Images, detail: Images, target: Array) -> Array:
     cross = (both - own - added) / 2
     root = np.sqrt(np.maximum(cross**2 + added * np.maximum(target - own, 0.0), 0.0))
     gains = (root - cross) / np.maximum(added, 1e-12)
-    return np.asarray(np.clip(gains, 1 / MOST_GAIN, MOST_GAIN))
+    most = np.where(np.arange(len(gains)) < N_COARSE, 1.0, MOST_GAIN)
+    return np.asarray(np.clip(gains, LEAST_GAIN, most))
 
 
 def apply_gains(images: Images, gains: Array) -> Images:

@@ -31,7 +31,7 @@ COUNTS = [CellCount(label="normal", n=5), CellCount(label="nodule", n=3)]
 def _few_images() -> Iterator[None]:
     """Small numbers where only quality hangs on them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("generators.detail.N_CALIBRATION", 16)
+        patch.setattr("generators.detail.N_CALIBRATION", 24)
         patch.setattr("generators.detail.N_LENDERS", 100)
         patch.setattr("generators.public_images.N_PHANTOMS", 80)
         yield
@@ -205,10 +205,11 @@ def test_gains_bring_a_spectrum_to_its_target() -> None:
     rng = np.random.default_rng(0)
     detail = rng.standard_normal((200, 32, 32)).astype(np.float32) * 0.05
     kept = np.cumsum(rng.standard_normal((200, 32, 32)), axis=2).astype(np.float32) * 0.002
-    target = radial_power(kept + 2 * rng.permutation(detail)).mean(0)
+    target = radial_power(kept + 1.4 * rng.permutation(detail)).mean(0)
     joined = kept + apply_gains(detail, detail_gains(kept, detail, target))
     deviation = 10 * np.log10(radial_power(joined).mean(0) / target)
-    assert np.abs(deviation).max() < 0.5
+    assert np.abs(deviation[3:]).max() < 0.5
+    assert deviation[:3].max() < 0.5  # never raised in the coarsest rings, where blotches would fill them
     np.testing.assert_allclose(apply_gains(detail, np.ones(16)), detail, atol=1e-5)
 
 
