@@ -56,21 +56,21 @@ class DiffusionConfig(PrivateSettings):
     """Settings, those of the private loop first. The defaults are for 64 px and 15 minutes of two CPU cores."""
 
     batch_size: int = setting(128, "expected subjects a step", low=1, changes_privacy=True)
-    n_steps: int = setting(60, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    n_steps: int = setting(50, "private steps", low=1, high=1_000_000, changes_privacy=True)
     learning_rate: float = setting(3e-4, "Adam's rate for private steps", low=1e-7, high=1)
     views: int = setting(4, "noise levels, each on an image of the subject, that one step looks at", low=1, high=64)
     average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
-    microbatch: int = setting(8, "subjects computed at once: memory and speed", low=1)
+    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
     width: int = setting(16, "channels at the highest resolution, a multiple of 8", low=8, high=512)
     prediction: str = setting("v_prediction", "what the network predicts: v_prediction or epsilon")
     condition_dropout: float = setting(0.1, "chance that a training image's condition is hidden", low=0, high=0.9)
-    public_steps: int = setting(1000, "steps on public images before the private ones; 0 for none", low=0)
+    public_steps: int = setting(800, "steps on public images before the private ones; 0 for none", low=0)
     public_learning_rate: float = setting(1e-3, "Adam's rate for steps that cost nothing", low=1e-7, high=1)
     central_share: float = setting(
         0.1, "share of the budget for noisy central images; 0 for none", low=0, high=0.9, changes_privacy=True
     )
     central_side: int = setting(16, "side in pixels that central images are released at", low=1, high=64)
-    central_steps: int = setting(250, "steps on public images moved to the central ones", low=0)
+    central_steps: int = setting(200, "steps on public images moved to the central ones", low=0)
     guidance: float = setting(1.5, "how strongly drawing follows the condition; 1: as trained", low=0, high=20)
     solver: str = setting("dpm-solver", "how images are drawn: dpm-solver or ddim")
     solver_steps: int = setting(20, "steps of the solver", low=2, high=1000)

@@ -40,10 +40,10 @@ class LoraConfig(PrivateSettings):
     """Settings, those of the private loop first."""
 
     batch_size: int = setting(128, "expected subjects a step", low=1, changes_privacy=True)
-    n_steps: int = setting(60, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    n_steps: int = setting(50, "private steps", low=1, high=1_000_000, changes_privacy=True)
     views: int = setting(4, "noise levels, each on an image of the subject, that one step looks at", low=1, high=64)
     average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
-    microbatch: int = setting(8, "subjects computed at once: memory and speed", low=1)
+    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
     base: str = setting("", "local folder of diffusers with a public UNet2DModel of the images' side and channels")
     adapt: str = setting("all", "what is trained: all or attention (low-rank adapters there), or attention-weights")
     rank: int = setting(4, "rank of the adapters", low=1, high=256)
