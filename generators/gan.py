@@ -46,7 +46,9 @@ BATCH = 32
 N_FEATURES = 64
 BETAS = (0.5, 0.99)
 WARM_LEARNING_RATE = 2e-3
-PLAY_LEARNING_RATE = 5e-4
+PLAY_LEARNING_RATE = 2e-4
+# Against a score of about 1: the mean squared error of a pixel that weighs as much is a tenth of white, squared.
+ANCHOR_WEIGHT = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +58,13 @@ class GanConfig(PrivateSettings):
     views: int = setting(1, "images of one subject that one step looks at", low=1, high=64)
     discriminator_steps: int = setting(5, "private steps for each step of the generator", low=1, high=1000)
     generator_batch: int = setting(32, "synthetic images in a step of the generator", low=2, high=4096)
-    generator_learning_rate: float = setting(5e-4, "Adam's rate for the generator", low=1e-7, high=1)
+    generator_learning_rate: float = setting(2e-4, "Adam's rate for the generator", low=1e-7, high=1)
     generator_average: float = setting(0.95, "decay of the generator's moving average; 0 for none", low=0, high=0.9999)
     n_latents: int = setting(32, "latent dimensions", low=2, high=512)
     width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)
     head_only: bool = setting(True, "private steps leave the discriminator's features as public images taught them")
-    warm_steps: int = setting(400, "steps towards public images from their principal latents", low=0)
-    public_steps: int = setting(300, "adversarial steps on public images before the private ones", low=0)
+    warm_steps: int = setting(500, "steps towards public images from their principal latents", low=0)
+    public_steps: int = setting(200, "adversarial steps on public images before the private ones", low=0)
 
 
 class GeneratorNetwork(nn.Module):
@@ -100,6 +102,33 @@ class Discriminator(nn.Module):
         return scores
 
 
+@dataclass(frozen=True, kw_only=True)
+class PublicPairs:
+    """Public images [n, C, S, S] with their principal latents [n, l] and conditions [n, c].
+
+    Those latents have about mean 0 and variance 1 in each direction, as the latents that sampling draws, so that a
+    generator which draws public images from them draws images of the right kind from any.
+    """
+
+    images: Tensor
+    latents: Tensor
+    conditions: Tensor
+
+    @classmethod
+    def of(cls, shown: ImageSet, conditions: Tensor, n_latents: int) -> PublicPairs:
+        basis = fit_basis(shown, n_components=n_latents, radius_quantile=1.0, whitening=1.0)
+        latents = torch.from_numpy(basis.encode(unit_pixels(shown))).float()
+        return cls(images=image_tensor(shown), latents=latents, conditions=conditions)
+
+    def error(self, network: nn.Module, n: int) -> Tensor:
+        """The mean squared error of n images drawn from their latents."""
+        home = next(network.parameters()).device
+        some = torch.randint(len(self.images), (n,))
+        drawn = network(self.latents[some].to(home), self.conditions[some].to(home))
+        error: Tensor = (drawn - self.images[some].to(home)).square().mean()
+        return error
+
+
 def discriminator_loss(generator: GeneratorNetwork) -> Loss:
     """The hinge loss of each image beside one that `generator`, as it is by then, draws for the same conditions."""
 
@@ -113,12 +142,21 @@ def discriminator_loss(generator: GeneratorNetwork) -> Loss:
 
 
 class Opponent:
-    """The generator network, its optimizer and moving average: the private loop's companion, fed by weights alone."""
+    """The generator network, its optimizer and moving average: the private loop's companion.
+
+    It is fed by the discriminator's weights and by `public`, which keep it from answering noise in the former with
+    patterns that no image has: the generator goes on drawing public images from their own latents.
+    """
 
     def __init__(
-        self, network: GeneratorNetwork, discriminator: nn.Module, vocabulary: Vocabulary, settings: GanConfig
+        self,
+        network: GeneratorNetwork,
+        discriminator: nn.Module,
+        vocabulary: Vocabulary,
+        settings: GanConfig,
+        public: PublicPairs | None = None,
     ) -> None:
-        self.network, self.discriminator = network, discriminator
+        self.network, self.discriminator, self.public = network, discriminator, public
         self.vocabulary, self.settings = vocabulary, settings
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.generator_learning_rate, betas=BETAS)
         self.average = copy.deepcopy(network)
@@ -130,6 +168,8 @@ class Opponent:
         device = next(self.network.parameters()).device
         conditions = any_conditions(self.vocabulary, self.settings.generator_batch).to(device)
         loss = -self.discriminator(self.network.draw(conditions), conditions).mean()
+        if self.public is not None:
+            loss = loss + ANCHOR_WEIGHT * self.public.error(self.network, self.settings.generator_batch)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -168,8 +208,9 @@ class PrivateGan:
             n_steps=settings.n_steps,
             max_grad_norm=settings.max_grad_norm,
         )
-        generator, discriminator = _pretrained(settings, vocabulary, run)
-        opponent = Opponent(generator, discriminator, vocabulary, settings)
+        public = _public_pairs(settings, vocabulary, run)
+        generator, discriminator = _pretrained(settings, vocabulary, run, public)
+        opponent = Opponent(generator, discriminator, vocabulary, settings, public)
         # Noise grows with the number of weights: on hundreds of people only the head can be heard above it.
         discriminator.features.requires_grad_(not (settings.head_only and settings.public_steps))
         train_network(
@@ -183,13 +224,12 @@ class PrivateGan:
             companion=opponent,
         )
         save_tensors(run.out / WEIGHTS, network_tensors(opponent.average))
-        used = settings.warm_steps or settings.public_steps
         return finish_run(
             run,
             name=NAME,
             settings=settings,
             vocabulary=vocabulary,
-            public_data=[public_entry(run.public, "pretraining")] if used else [],
+            public_data=[public_entry(run.public, "pretraining")] if public else [],
             packages=("torch", "opacus", "scipy"),
         )
 
@@ -216,7 +256,18 @@ def _generator(settings: GanConfig, vocabulary: Vocabulary, size: int, channels:
     )
 
 
-def _pretrained(settings: GanConfig, vocabulary: Vocabulary, run: Run) -> tuple[GeneratorNetwork, Discriminator]:
+def _public_pairs(settings: GanConfig, vocabulary: Vocabulary, run: Run) -> PublicPairs | None:
+    """What both networks learn from before they meet private images; None where no such step is asked for."""
+    if not (settings.warm_steps or settings.public_steps):
+        return None
+    shown = public_or_phantoms(run.public, run.images)
+    conditions = one_hot(vocabulary, vocabulary.known_numbers(shown))
+    return PublicPairs.of(shown, conditions, settings.n_latents)
+
+
+def _pretrained(
+    settings: GanConfig, vocabulary: Vocabulary, run: Run, public: PublicPairs | None
+) -> tuple[GeneratorNetwork, Discriminator]:
     """Both networks with their initial weights, then steps on public images; repeats by seed."""
     size, channels = run.images.images.shape[1], run.images.channels
     with torch.random.fork_rng():
@@ -227,22 +278,14 @@ def _pretrained(settings: GanConfig, vocabulary: Vocabulary, run: Run) -> tuple[
         )
     device = pick_device(run.device)
     generator, discriminator = generator.to(device), discriminator.to(device)
-    if settings.warm_steps or settings.public_steps:
-        shown = public_or_phantoms(run.public, run.images)
-        conditions = one_hot(vocabulary, vocabulary.known_numbers(shown))
-        _warm_up(generator, shown, conditions, settings, run)
-        _play(generator, discriminator, image_tensor(shown), conditions, vocabulary, settings, run)
+    if public is not None:
+        _warm_up(generator, public, settings, run)
+        _play(generator, discriminator, public, vocabulary, settings, run)
     return generator, discriminator
 
 
-def _warm_up(generator: GeneratorNetwork, shown: ImageSet, conditions: Tensor, settings: GanConfig, run: Run) -> None:
-    """Steps towards each public image from its principal latents and conditions.
-
-    Those latents have about mean 0 and variance 1 in each direction, as the latents that sampling draws, so the
-    generator starts from images of the right kind and the game only has to sharpen them and to make them private ones.
-    """
-    basis = fit_basis(shown, n_components=settings.n_latents, radius_quantile=1.0, whitening=1.0)
-    latents = torch.from_numpy(basis.encode(unit_pixels(shown))).float()
+def _warm_up(generator: GeneratorNetwork, public: PublicPairs, settings: GanConfig, run: Run) -> None:
+    """Steps towards each public image from its principal latents and conditions."""
 
     def loss(network: nn.Module, images: Tensor, given: Tensor) -> Tensor:
         width = settings.n_latents
@@ -252,8 +295,8 @@ def _warm_up(generator: GeneratorNetwork, shown: ImageSet, conditions: Tensor, s
     pretrain(
         generator,
         loss,
-        image_tensor(shown),
-        torch.cat([latents, conditions], dim=1),
+        public.images,
+        torch.cat([public.latents, public.conditions], dim=1),
         n_steps=settings.warm_steps,
         learning_rate=WARM_LEARNING_RATE,
         seed=run.seed,
@@ -264,30 +307,26 @@ def _warm_up(generator: GeneratorNetwork, shown: ImageSet, conditions: Tensor, s
 def _play(
     generator: GeneratorNetwork,
     discriminator: Discriminator,
-    images: Tensor,
-    conditions: Tensor,
+    public: PublicPairs,
     vocabulary: Vocabulary,
     settings: GanConfig,
     run: Run,
 ) -> None:
     """The game on public images, one step of each network in turn; repeats by seed."""
     device = next(generator.parameters()).device
-    opponent = Opponent(
-        generator,
-        discriminator,
-        vocabulary,
-        replace(settings, discriminator_steps=1, generator_learning_rate=PLAY_LEARNING_RATE),
-    )
+    in_turn = replace(settings, discriminator_steps=1, generator_learning_rate=PLAY_LEARNING_RATE)
+    opponent = Opponent(generator, discriminator, vocabulary, in_turn, public)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=PLAY_LEARNING_RATE, betas=BETAS)
     loss = discriminator_loss(generator)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
         for step in range(settings.public_steps):
-            drawn = torch.randint(len(images), (min(BATCH, len(images)),))
+            some = torch.randint(len(public.images), (BATCH,))
             optimizer.zero_grad()
-            value = loss(discriminator, images[drawn].to(device), conditions[drawn].to(device)).mean()
+            value = loss(discriminator, public.images[some].to(device), public.conditions[some].to(device)).mean()
             value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             opponent.after_step(step)
             run.progress(step + 1, settings.public_steps, "playing on public images")
-    generator.load_state_dict(opponent.average.state_dict())
+    if settings.public_steps:
+        generator.load_state_dict(opponent.average.state_dict())
