@@ -34,6 +34,8 @@ PATHS = ("auto", "vmap", "layers")
 ROUNDING = 1e-6
 # Gradients of subjects that are held at once, in numbers: 256 MiB of float32.
 HELD = 1 << 26
+# Numbers in the images of one pass where view_slice is automatic.
+SHOWN = 64 * 64 * 64
 # Networks whose plain backward pass vmap could not take.
 _NEEDS_GRAPH: WeakSet[nn.Module] = WeakSet()
 
@@ -42,12 +44,13 @@ _NEEDS_GRAPH: WeakSet[nn.Module] = WeakSet()
 class Speed:
     """What changes time and memory and never the sum: `microbatch` subjects and `view_slice` views of each at once.
 
+    view_slice 0: as many as keep what a pass looks at near to that of 64 images of 64 pixels a side.
     precision: of forward and backward passes; auto is bfloat16 on CUDA and the network's own elsewhere. Norms, clipping
     and sums are float32 at least. path: vmap or layers. Raises ConfigError.
     """
 
     microbatch: int = 32
-    view_slice: int = 2
+    view_slice: int = 0
     precision: str = "auto"
     path: str = "vmap"
 
@@ -179,7 +182,8 @@ def _gradients(network: nn.Module, data: SubjectData, loss: Loss, rows: Tensor, 
         return (losses if losses.dtype == torch.float64 else losses.float()) / n_views
 
     total: dict[str, Tensor] = {}
-    for part in torch.split(rows, speed.view_slice, dim=1):
+    view_slice = speed.view_slice or max(1, SHOWN // (len(rows) * data.images[0].numel()))
+    for part in torch.split(rows, view_slice, dim=1):
         images, conditions = data.images[part], data.conditions[part]
         try:
             found = way(network, share, images, conditions)

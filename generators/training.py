@@ -55,7 +55,7 @@ class PrivateSettings:
     views: int = setting(2, "images of one subject, or views of them, that one step looks at", low=1, high=64)
     average: float = setting(0.0, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
     microbatch: int = setting(32, "subjects computed at once: memory and speed", low=1)
-    view_slice: int = setting(2, "views of one subject computed at once: memory and speed", low=1)
+    view_slice: int = setting(0, "views of one subject computed at once: memory and speed; 0 for automatic", low=0)
     precision: str = setting("auto", "of the network's passes: auto (bfloat16 on CUDA), float32 or bfloat16")
     path: str = setting("auto", "how gradients per subject are taken: auto, vmap or layers; all give the same")
     checkpoint_every: int = setting(20, "steps between checkpoints", low=1)
