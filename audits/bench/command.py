@@ -104,7 +104,8 @@ def bench_command(  # noqa: PLR0913 - one argument an option
             split_seed=split,
             public=name,
         )
-        cells = plan_cells(real, rows=wanted, epsilons=epsilon, n_seeds=seeds, settings=by_row)
+        told = {row: merged_settings(cohort, row, by_row.get(row, ())) for row in wanted}
+        cells = plan_cells(real, rows=wanted, epsilons=epsilon, n_seeds=seeds, settings=told)
         work.append(Work(cells=cells, bench=open_bench(cohort, public=shown, device=device)))
     with progress_bar("checking the arms") as progress:
         results = run_cells(work, out=out, progress=progress, command=_command_line())
@@ -160,6 +161,13 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise AuditError(f"{pair!r} is no ROW.key=value", where="--set", remedy="as in --set vae.n_steps=50")
         found[row] = (*found.get(row, ()), f"{key}={value}")
     return found
+
+
+def merged_settings(cohort: Cohort, row: str, given: Sequence[str]) -> tuple[str, ...]:
+    """The cohort's own settings of a row's family, those that were given in their place."""
+    keys = {pair.split("=", 1)[0] for pair in given}
+    own = cohort.settings.get(row.removesuffix(NONE), ())
+    return (*(pair for pair in own if pair.split("=", 1)[0] not in keys), *given)
 
 
 def public_images(cohort: Cohort, wish: str | None) -> tuple[ImageSet | None, str]:

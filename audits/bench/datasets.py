@@ -7,7 +7,7 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Cohort:
     view: a stratum of each image within which figures are averaged too, or None. unit: what is protected.
     public_n: a public bound on training subjects, None where the operator has to declare one. simulate(n, size, seed):
     procedural images with the cohort's labels, or None. public, public_name: the images that cost nothing here when
-    the operator names none; None for phantoms.
+    the operator names none; None for phantoms. settings: `key=value` by generator where its defaults do not suit.
     """
 
     images: ImageSet
@@ -50,6 +50,7 @@ class Cohort:
     simulate: Simulator | None = None
     public: ImageSet | None = None
     public_name: str = PHANTOMS
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def load_cohort(data: str, wish: Wish) -> Cohort:
     """
     if data in READERS:
         cohort = READERS[data](wish)
-        public_n = _rounded_up(cohort.images.of_split("train").n_subjects)
+        public_n = rounded_up(cohort.images.of_split("train").n_subjects)
         return replace(cohort, public_n=cohort.public_n or public_n)
     return _of_folder(data, wish)
 
@@ -90,6 +91,8 @@ def _digits(wish: Wish) -> Cohort:
         simulate=_simulate_digits,
         public=render_digits(n=N_PUBLIC_DIGITS, seed=PUBLIC_SEED),
         public_name="rendered digits",
+        # Phantoms are chests, and of no use for digits.
+        settings={"latent-statistics": ("add_phantoms=false", "detail=none")},
     )
 
 
@@ -284,7 +287,7 @@ def _simulate_digits(n: int, _size: int, seed: int) -> ImageSet:
     return render_digits(n=n, seed=seed)
 
 
-def _rounded_up(n: int) -> int:
+def rounded_up(n: int) -> int:
     """Two digits of a public set's size: what a custodian would declare."""
     unit = int(10 ** max(0, math.floor(math.log10(n)) - 1))
     return unit * math.ceil(n / unit)
