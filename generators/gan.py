@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import avg_pool2d, relu
 
 from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
@@ -87,17 +87,20 @@ class GeneratorNetwork(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images and conditions to scores [n], positive for real: a projection of conditions (Miyato and Koyama 2018)."""
+    """Images and conditions to scores [n], positive for real: a projection of conditions (Miyato and Koyama 2018).
+
+    It looks at half the side: what it says of single pixels, mostly noise, came out of the generator as checkerboards.
+    """
 
     def __init__(self, *, size: int, channels: int, n_conditions: int, width: int) -> None:
         super().__init__()
-        down = ConvDown(size=size, channels=channels, width=width)
+        down = ConvDown(size=size // 2, channels=channels, width=width)
         self.features = nn.Sequential(down, nn.Linear(down.n_features, N_FEATURES), nn.SiLU())
         self.score = nn.Linear(N_FEATURES, 1)
         self.project = nn.Linear(n_conditions, N_FEATURES, bias=False)
 
     def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
-        features = self.features(images)
+        features = self.features(avg_pool2d(images, 2))
         scores: Tensor = self.score(features)[:, 0] + (self.project(conditions) * features).sum(1)
         return scores
 
@@ -144,8 +147,8 @@ def discriminator_loss(generator: GeneratorNetwork) -> Loss:
 class Opponent:
     """The generator network, its optimizer and moving average: the private loop's companion.
 
-    It is fed by the discriminator's weights and by `public`, which keep it from answering noise in the former with
-    patterns that no image has: the generator goes on drawing public images from their own latents.
+    It is fed by the discriminator's weights and by `public`, which weaken its answers to noise in the former: the
+    generator goes on drawing public images from their own latents.
     """
 
     def __init__(
