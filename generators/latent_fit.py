@@ -35,10 +35,12 @@ def fit_mixture(
     n_of_label = np.maximum(np.diag(tensors["design"])[:n_labels], 0.0)
     n = max(float(n_of_label.sum()), FEWEST_SUBJECTS)
     leading = noisy["leading"].astype(np.intp)
-    covariance = np.diag(spread**2)
-    covariance[np.ix_(leading, leading)] = fit_covariance(
+    released = fit_covariance(
         tensors["moments"], n=n, noise=float(moments_noise), shrink=shrink, spread=spread[leading]
     )
+    # Latents without released moments vary by as much more or less than in public as the others do on average.
+    covariance = np.diag(spread**2) * float(np.trace(released) / np.sum(spread[leading] ** 2))
+    covariance[np.ix_(leading, leading)] = released
     if discriminant and n_labels > 1:
         weights = tensors["weights"]
         noise = float(np.mean((sums_noise / np.maximum(n_of_label, FEWEST_OF_A_LABEL)) ** 2))

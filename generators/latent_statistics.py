@@ -35,7 +35,9 @@ from generators.steps_log import read_log
 NAME = "latent-statistics"
 RELEASE = "release.safetensors"
 BASIS = "basis.safetensors"
-COVARIANCE_NOISE = 1.3
+# With more labels a classifier has more noisy weights than the covariance is worth: ten digits lose by it.
+MOST_LABELS_TO_TELL = 4
+COVARIANCE_NOISE = 1.0
 FEWEST_LEADING = 2
 
 
@@ -60,12 +62,16 @@ class LatentStatisticsConfig:
         0.9, "share of public images that the clipping radius leaves whole", low=0.1, high=1
     )
     residual_factor: float = setting(
-        0.9, "clipping radius of residuals, as a share of the root of their public variance", low=0.05, high=2
+        0.9, "clipping radius of residuals, as a share of the root of their public variance", low=0.05, high=3
     )
     counts_share: float = setting(0.03, "share of the budget for counts", low=0.001, high=0.9)
     sums_share: float = setting(0.37, "share of the budget for sums", low=0.01, high=0.95)
     discriminant_share: float = setting(
-        0.4, "share of the budget for a classifier of the labels; the rest goes to covariance", low=0, high=0.9
+        0.4,
+        "share of the budget for a classifier of the labels, where there are 2 to 4; more go without, half of it to "
+        "sums; what is left goes to covariance",
+        low=0,
+        high=0.9,
     )
     group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
     shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
@@ -78,22 +84,22 @@ class LatentStatisticsConfig:
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
     def __post_init__(self) -> None:
-        self.shares  # noqa: B018 (refuses shares that leave nothing)
-
-    @property
-    def shares(self) -> Shares:
-        moments = 1 - self.counts_share - self.sums_share - self.discriminant_share
-        if moments <= 1e-9:
+        if self.counts_share + self.sums_share + self.discriminant_share >= 1 - 1e-9:
             raise ConfigError(
                 f"{self.counts_share}, {self.sums_share} and {self.discriminant_share} leave nothing for covariance",
                 where="sums_share",
                 remedy="choose shares with a sum below 1",
             )
+
+    def shares(self, n_labels: int) -> Shares:
+        """How the budget is split for so many labels, from settings alone."""
+        discriminant = self.discriminant_share if 1 < n_labels <= MOST_LABELS_TO_TELL else 0.0
+        sums = self.sums_share + (self.discriminant_share - discriminant) / 2
         return Shares(
             counts=self.counts_share,
-            sums=self.sums_share,
-            moments=moments,
-            discriminant=self.discriminant_share,
+            sums=sums,
+            moments=1 - self.counts_share - sums - discriminant,
+            discriminant=discriminant,
         )
 
 
@@ -188,6 +194,7 @@ def _charge_and_release(
     data: PrivateLatents, design: Design, space: LatentSpace, settings: LatentStatisticsConfig, run: Run
 ) -> None:
     """Reserve, release, store. Killed attempts count: only what they left of the budget is used."""
+    shares = settings.shares(design.n_labels)
     earlier = read_log(run.out)
     already = () if earlier is None else earlier.events
     budget = run.budget
@@ -201,7 +208,7 @@ def _charge_and_release(
     )
     run.recorder.reserve(
         spend_of(
-            (*already, *planned_events(noise_multiplier, settings.shares)),
+            (*already, *planned_events(noise_multiplier, shares)),
             delta=budget.target_delta,
             accountant=budget.accountant,
             privacy_unit=run.images.privacy_unit,
@@ -209,7 +216,7 @@ def _charge_and_release(
     )
     n_leading = leading_latents(
         noise_multiplier,
-        settings.shares.moments,
+        shares.moments,
         public_n_subjects=budget.public_n_subjects,
         at_most=space.n_latents,
     )
@@ -224,7 +231,7 @@ def _charge_and_release(
             public_n_subjects=budget.public_n_subjects,
         ),
         noise_multiplier=noise_multiplier,
-        shares=settings.shares,
+        shares=shares,
         recorder=run.recorder,
         first_step=0 if earlier is None else earlier.n_steps,
     )
@@ -273,7 +280,7 @@ def _draw_latents(
         n_labels=len(vocabulary.labels),
         spread=space.spread,
         shrink=settings.shrink,
-        discriminant=settings.discriminant_share > 0,
+        discriminant=settings.shares(len(vocabulary.labels)).discriminant > 0,
     )
     design, numbers = Design(vocabulary=vocabulary, group_weight=settings.group_weight), vocabulary.numbers(cells)
     means = design.rows(numbers) @ mixture.effects
