@@ -64,13 +64,13 @@ class DiffusionConfig(PrivateSettings):
     width: int = setting(16, "channels at the highest resolution, a multiple of 8", low=8, high=512)
     prediction: str = setting("v_prediction", "what the network predicts: v_prediction or epsilon")
     condition_dropout: float = setting(0.1, "chance that a training image's condition is hidden", low=0, high=0.9)
-    public_steps: int = setting(800, "steps on public images before the private ones; 0 for none", low=0)
+    public_steps: int = setting(2000, "steps on public images before the private ones; 0 for none", low=0)
     public_learning_rate: float = setting(1e-3, "Adam's rate for steps that cost nothing", low=1e-7, high=1)
     central_share: float = setting(
         0.1, "share of the budget for noisy central images; 0 for none", low=0, high=0.9, changes_privacy=True
     )
     central_side: int = setting(16, "side in pixels that central images are released at", low=1, high=64)
-    central_steps: int = setting(200, "steps on public images moved to the central ones", low=0)
+    central_steps: int = setting(400, "steps on public images moved to the central ones", low=0)
     guidance: float = setting(1.5, "how strongly drawing follows the condition; 1: as trained", low=0, high=20)
     solver: str = setting("dpm-solver", "how images are drawn: dpm-solver or ddim")
     solver_steps: int = setting(20, "steps of the solver", low=2, high=1000)
