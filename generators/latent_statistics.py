@@ -23,6 +23,7 @@ from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
+from generators.detail import FILE as DETAIL
 from generators.detail import add_detail, calibrate_detail, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent_fit import draw_residuals, fit_mixture
@@ -242,7 +243,8 @@ def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str
     """What detail is made of, for the card."""
     if settings.detail == "none":
         return []
-    public = [public_entry(run.public, "detail")] if settings.detail == "network" and run.public is not None else []
+    shown = run.public is not None and (run.out / DETAIL).exists()  # networks, or the spectrum that lenders take on
+    public = [public_entry(run.public, "detail")] if shown else []
     return [*public, public_entry(None, "detail")] if run.images.channels == 1 else public
 
 

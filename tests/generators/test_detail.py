@@ -116,8 +116,11 @@ def test_enlarged_images_do_not_teach_softness(cohort: ImageSet, public: ImageSe
 @pytest.mark.parametrize("how", ["none", "lenders"])
 def test_other_detail(how: str, cohort: ImageSet, public: ImageSet, tmp_path: Path) -> None:
     config = {**SETTINGS, "detail": how}
-    train_generator(name="latent-statistics", images=cohort, budget=BUDGET, config=config, out=tmp_path, public=public)
+    card = train_generator(
+        name="latent-statistics", images=cohort, budget=BUDGET, config=config, out=tmp_path, public=public
+    )
     assert (tmp_path / "detail.safetensors").exists() == (how == "lenders")
+    assert len([entry for entry in card.public_data if entry["use"] == "detail"]) == (2 if how == "lenders" else 0)
     drawn = sample_generator(tmp_path, COUNTS)
     assert (float(sharpness(_grey(drawn)).mean()) > -15) == (how == "lenders")
 
