@@ -56,8 +56,8 @@ def private_cohort(data: Path, *, size: int, split_seed: int) -> ImageSet:
     rows = _rows(data / "cxr_nih_1000" / "metadata.csv")
     with np.load(data / "cxr_nih_1000" / "images.npz") as archive:
         images = archive["images"]
-    columns = {"label": "repo_folder", "subject": "patient_id", "sex": "sex"}
-    cohort = ImageSet(images=images, **{key: np.array([row[name] for row in rows]) for key, name in columns.items()})
+    label, subject, sex = (np.array([row[name] for row in rows]) for name in ("repo_folder", "patient_id", "sex"))
+    cohort = ImageSet(images=images, label=label, subject=subject, sex=sex)
     split = split_by_subject(cohort.subjects(), seed=split_seed, labels=cohort.label)
     return replace(resize_images(cohort, size), split=split)
 
