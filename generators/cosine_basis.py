@@ -14,7 +14,7 @@ from scipy.fft import idctn
 
 from generators.public_basis import Array, PublicBasis
 
-CONTRAST = 0.35
+CONTRAST = 0.4
 MID_GREY = 0.5
 # Differences between colours vary less than brightness does.
 COLOUR_DELAY = 2.0
