@@ -20,11 +20,13 @@ from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 from generators.base import BudgetError
-from generators.privacy import ACCOUNTANTS, NO_ACCOUNTANT, NO_UNIT, GaussianEvent, PrivacySpend
+from generators.privacy import ACCOUNTANTS, NO_ACCOUNTANT, NO_UNIT, GaussianEvent, PrivacyBudget, PrivacySpend
 
 RDP_ORDERS = (*(1 + x / 10 for x in range(1, 100)), *range(11, 64), 80, 100, 128, 192, 256, 512, 1024, 2048)
 LARGEST_NOISE = 1e5
 SMALLEST_NOISE = 0.05
+# A release that has to be paid again from less than a ninth of its budget's precision would be little but noise.
+MOST_NOISE_AGAIN = 3.0
 
 
 def merge_events(events: Iterable[GaussianEvent]) -> tuple[GaussianEvent, ...]:
@@ -149,11 +151,7 @@ def noise_multiplier_for(
 
     before = epsilon_of(already, delta, accountant)
     if before >= target_epsilon:
-        raise BudgetError(
-            f"epsilon {before:.4g} of {target_epsilon:g} is already spent",
-            where="budget",
-            remedy="allow a larger epsilon or stop here",
-        )
+        raise _spent(before, target_epsilon)
     # Renyi's answer is never below PRV's, is cheap, and keeps PRV from noise so small that its grid explodes.
     high, pace = 1.0, 2.0
     if accountant == "prv" and sample_rate < 1:
@@ -169,6 +167,37 @@ def noise_multiplier_for(
         middle = math.sqrt(low * high)
         low, high = (low, middle) if within(middle) else (middle, high)
     return high
+
+
+def release_noise(budget: PrivacyBudget, already: Sequence[GaussianEvent]) -> float:
+    """The noise multiplier of one release with what earlier attempts, killed and charged, left of the budget.
+
+    Raises BudgetError where they left so little that the release would be little but noise.
+    """
+
+    def noise(already: Sequence[GaussianEvent]) -> float:
+        return noise_multiplier_for(
+            target_epsilon=budget.target_epsilon,
+            delta=budget.target_delta,
+            sample_rate=1.0,
+            steps=1,
+            accountant=budget.accountant,
+            already=already,
+        )
+
+    found = noise(already)
+    if already and found > MOST_NOISE_AGAIN * noise(()):
+        before = epsilon_of(already, budget.target_delta, budget.accountant)
+        raise _spent(before, budget.target_epsilon)
+    return found
+
+
+def _spent(before: float, target: float) -> BudgetError:
+    return BudgetError(
+        f"epsilon {before:.4g} of {target:g} is already spent",
+        where="budget",
+        remedy="allow a larger epsilon or stop here",
+    )
 
 
 def _noise_by_rdp(

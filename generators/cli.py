@@ -21,10 +21,10 @@ from generators.data import ImageSet
 from generators.files import replacing
 from generators.label_rules import parse_merges
 from generators.phantoms import write_phantom_cohort
-from generators.planning import Wish, plan_lines, recommend
+from generators.plans.planning import Wish, plan_lines, recommend
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
-from generators.public_images import licence_counts
-from generators.public_sets import PublicRules, build_public_set
+from generators.public.images import licence_counts
+from generators.public.sets import PublicRules, build_public_set
 from generators.registry import GENERATORS, get_generator
 from generators.runner import load_card, sample_generator
 from generators.tables import read_counts

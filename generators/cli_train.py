@@ -24,7 +24,6 @@ from generators.cli_options import (
     progress_bar,
 )
 from generators.data import ImageSet
-from generators.drowning import DrownedError
 from generators.label_rules import (
     MIN_SUBJECTS_A_LABEL,
     merge_labels,
@@ -32,6 +31,7 @@ from generators.label_rules import (
     require_merged_words,
     require_subjects,
 )
+from generators.plans.drowning import DrownedError
 from generators.privacy import DEFAULT_DELTA, NON_PRIVATE_NOTE, PrivacyBudget
 from generators.runner import train_generator
 from generators.tables import read_cohort, read_public, resize_images

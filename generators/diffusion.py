@@ -20,13 +20,13 @@ from torch import Tensor
 from generators.accounting import noise_multiplier_for
 from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
-from generators.central_images import PHASE as WARM_UP
-from generators.central_images import CentralImages, PublicFrame, label_shifts, moved_images, release_central_images
-from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.denoising import (
+from generators.folder import load_card, load_tensors, save_tensors
+from generators.gradients.subjects import Loss
+from generators.networks.checkpoints import load_network, network_tensors, read_tensors
+from generators.networks.denoising import (
     Denoiser,
     Drawing,
     NoiseProcess,
@@ -36,13 +36,19 @@ from generators.denoising import (
     new_unet,
     patch_side,
 )
-from generators.folder import load_card, load_tensors, save_tensors
-from generators.pretraining import pretrain
+from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
 from generators.privacy import GaussianEvent
-from generators.public_images import public_entry, public_or_phantoms
+from generators.public.images import public_entry, public_or_phantoms
+from generators.public.pretraining import pretrain
+from generators.releases.central_images import PHASE as WARM_UP
+from generators.releases.central_images import (
+    CentralImages,
+    PublicFrame,
+    label_shifts,
+    moved_images,
+    release_central_images,
+)
 from generators.steps_log import read_log
-from generators.subject_gradients import Loss
-from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
 from generators.training import CHECKPOINT, PrivateSettings, make_plan, reserve_plan, train_network
 
 NAME = "diffusion"

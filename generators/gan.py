@@ -20,7 +20,13 @@ from torch.nn.functional import avg_pool2d, relu
 
 from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
-from generators.checkpoints import (
+from generators.conditions import Vocabulary
+from generators.config import build_config, setting
+from generators.data import ImageSet
+from generators.folder import load_card, save_tensors
+from generators.gradients.subjects import Loss
+from generators.latent.basis import fit_basis, unit_pixels
+from generators.networks.checkpoints import (
     Arrays,
     load_network,
     load_optimizer,
@@ -28,16 +34,10 @@ from generators.checkpoints import (
     optimizer_tensors,
     read_tensors,
 )
-from generators.conditions import Vocabulary
-from generators.config import build_config, setting
-from generators.data import ImageSet
-from generators.folder import load_card, save_tensors
-from generators.image_networks import ConvDown, ConvUp, decode_in_chunks
-from generators.pretraining import move_average, pretrain
-from generators.public_basis import fit_basis, unit_pixels
-from generators.public_images import public_entry, public_or_phantoms
-from generators.subject_gradients import Loss
-from generators.tensors import any_conditions, image_tensor, n_conditions, one_hot, pick_device
+from generators.networks.halves import ConvDown, ConvUp, decode_in_chunks
+from generators.networks.tensors import any_conditions, image_tensor, n_conditions, one_hot, pick_device
+from generators.public.images import public_entry, public_or_phantoms
+from generators.public.pretraining import move_average, pretrain
 from generators.training import PrivateSettings, make_plan, train_network
 
 NAME = "gan"

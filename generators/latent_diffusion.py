@@ -29,23 +29,23 @@ from generators.base import (
     no_progress,
 )
 from generators.cards import card_vocabulary, finish_run, synthetic_set
-from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.detail import FILE as DETAIL
-from generators.detail import add_detail, check_how
+from generators.detail.steps import FILE as DETAIL
+from generators.detail.steps import add_detail, check_how
 from generators.folder import CARD, load_card, load_tensors, save_tensors
-from generators.latent_denoiser import LatentDenoiser, denoising_loss, draw_latents
-from generators.latent_space import LatentSpace, phantoms_fit
+from generators.gradients.subjects import Loss
+from generators.latent.basis import Array, clip_norms, unit_pixels
+from generators.latent.denoiser import LatentDenoiser, denoising_loss, draw_latents
+from generators.latent.space import LatentSpace, phantoms_fit
 from generators.latent_statistics import BASIS, LatentStatistics, LatentStatisticsConfig
-from generators.pretraining import pretrain
+from generators.networks.checkpoints import load_network, network_tensors, read_tensors
+from generators.networks.tensors import n_conditions, one_hot, pick_device
 from generators.privacy import GaussianEvent, PrivacyBudget, PrivacySpend, StepRecord
-from generators.public_basis import Array, clip_norms, unit_pixels
-from generators.public_images import public_entry, public_or_phantoms
+from generators.public.images import public_entry, public_or_phantoms
+from generators.public.pretraining import pretrain
 from generators.steps_log import Recorders, StepsLog, read_log
-from generators.subject_gradients import Loss
-from generators.tensors import n_conditions, one_hot, pick_device
 from generators.training import DpSgdPlan, PrivateSettings, make_plan, train_network
 
 NAME = "latent-diffusion"

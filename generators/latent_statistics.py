@@ -1,8 +1,8 @@
 """`latent-statistics`: one noisy release of the statistics of latents in a public basis, then sampling for free.
 
-Private images are described by latents of public make (`latent_space`: principal directions of the operator's
-`--public` and phantoms, or cosines; and how rough the image is where), the statistics that `latent_release` describes
-go out once with noise, and synthetic images are drawn from the Gaussian of each label and group (`latent_fit`),
+Private images are described by latents of public make (`latent.space`: principal directions of the operator's
+`--public` and phantoms, or cosines; and how rough the image is where), the statistics that `latent.release` describes
+go out once with noise, and synthetic images are drawn from the Gaussian of each label and group (`latent.fit`),
 decoded, given public detail, and made as rough as their latents say. Best on small cohorts, where gradient noise
 drowns a network.
 """
@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.accounting import noise_multiplier_for, spend_of
+from generators.accounting import release_noise, spend_of
 from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.detail import FILE as DETAIL
-from generators.detail import add_detail, calibrate_detail, fit_detail
+from generators.detail.steps import FILE as DETAIL
+from generators.detail.steps import add_detail, calibrate_detail, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
-from generators.latent_fit import draw_residuals, fit_mixture
-from generators.latent_release import Bounds, Design, PrivateLatents, Shares, planned_events, release
-from generators.latent_space import LatentSpace, chosen_basis, fit_space, phantoms_fit
-from generators.public_basis import Array, unit_pixels
-from generators.public_images import public_entry
+from generators.latent.basis import Array, unit_pixels
+from generators.latent.fit import draw_residuals, fit_mixture
+from generators.latent.release import Bounds, Design, PrivateLatents, Shares, planned_events, release
+from generators.latent.space import LatentSpace, chosen_basis, fit_space, phantoms_fit
+from generators.public.images import public_entry
 from generators.steps_log import read_log
 
 NAME = "latent-statistics"
@@ -199,14 +199,7 @@ def _charge_and_release(
     earlier = read_log(run.out)
     already = () if earlier is None else earlier.events
     budget = run.budget
-    noise_multiplier = noise_multiplier_for(
-        target_epsilon=budget.target_epsilon,
-        delta=budget.target_delta,
-        sample_rate=1.0,
-        steps=1,
-        accountant=budget.accountant,
-        already=already,
-    )
+    noise_multiplier = release_noise(budget, already)
     run.recorder.reserve(
         spend_of(
             (*already, *planned_events(noise_multiplier, shares)),

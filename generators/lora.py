@@ -19,15 +19,15 @@ import torch
 
 from generators.base import CellCount, GeneratorCard, Progress, ResumeError, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
-from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.denoising import Denoiser, Drawing, NoiseProcess, check_solver, denoising_loss, draw_images
-from generators.diffusers_folder import PublicNetwork, build_unet, read_public_network
 from generators.folder import load_card, load_tensors, save_tensors
-from generators.low_rank import adapt, merge
-from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.networks.checkpoints import load_network, network_tensors, read_tensors
+from generators.networks.denoising import Denoiser, Drawing, NoiseProcess, check_solver, denoising_loss, draw_images
+from generators.networks.diffusers_folder import PublicNetwork, build_unet, read_public_network
+from generators.networks.low_rank import adapt, merge
+from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
 from generators.training import PrivateSettings, make_plan, train_network
 
 NAME = "lora"

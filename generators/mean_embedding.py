@@ -14,15 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators.accounting import noise_multiplier_for, spend_of
+from generators.accounting import release_noise, spend_of
 from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
-from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.detail import add_phantom_detail
-from generators.embedding_release import (
+from generators.detail.steps import add_phantom_detail
+from generators.folder import load_card, load_tensors, save_tensors
+from generators.latent.basis import PublicBasis, fit_basis, unit_pixels
+from generators.networks.checkpoints import load_network, network_tensors, read_tensors
+from generators.networks.tensors import any_conditions, n_conditions, one_hot
+from generators.privacy import GaussianEvent, StepRecord
+from generators.public.images import public_entry, public_or_phantoms
+from generators.releases.embedding import (
     Embedding,
     FourierFeatures,
     Words,
@@ -31,12 +36,7 @@ from generators.embedding_release import (
     noisy_sums,
     subject_sums,
 )
-from generators.folder import load_card, load_tensors, save_tensors
-from generators.privacy import GaussianEvent, StepRecord
-from generators.public_basis import PublicBasis, fit_basis, unit_pixels
-from generators.public_images import public_entry, public_or_phantoms
 from generators.steps_log import read_log
-from generators.tensors import any_conditions, n_conditions, one_hot
 
 NAME = "mean-embedding"
 RELEASE = "release.safetensors"
@@ -150,14 +150,7 @@ def _charge_and_release(
     earlier = read_log(run.out)
     already = () if earlier is None else earlier.events
     budget = run.budget
-    noise = noise_multiplier_for(
-        target_epsilon=budget.target_epsilon,
-        delta=budget.target_delta,
-        sample_rate=1.0,
-        steps=1,
-        accountant=budget.accountant,
-        already=already,
-    )
+    noise = release_noise(budget, already)
     event = GaussianEvent(noise_multiplier=noise, sample_rate=1.0, steps=1)
     run.recorder.reserve(
         spend_of(

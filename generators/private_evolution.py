@@ -23,14 +23,14 @@ from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
-from generators.detail import add_phantom_detail
+from generators.detail.steps import add_phantom_detail
 from generators.folder import load_card, load_tensors, save_tensors
-from generators.public_basis import Array, PublicBasis, fit_basis, unit_pixels
-from generators.public_images import public_entry, public_or_phantoms
-from generators.simulators import Candidates, LatentSimulator, PhantomSimulator, Simulator, Tensors
+from generators.latent.basis import Array, PublicBasis, fit_basis, unit_pixels
+from generators.public.images import public_entry, public_or_phantoms
+from generators.public.simulators import Candidates, LatentSimulator, PhantomSimulator, Simulator, Tensors
+from generators.releases.votes import PHASE, Voters, noisy_votes, survivors, weights_of
 from generators.steps_log import read_log
 from generators.training import DpSgdPlan, make_plan, reserve_plan
-from generators.votes import PHASE, Voters, noisy_votes, survivors, weights_of
 
 NAME = "private-evolution"
 POPULATION = "population.safetensors"

@@ -20,8 +20,8 @@ from generators.base import (
 from generators.conditions import Vocabulary
 from generators.config import build_config
 from generators.data import ImageSet
-from generators.drowning import require_signal
 from generators.folder import CARD, check_same_run, discard, load_card, open_folder
+from generators.plans.drowning import require_signal
 from generators.privacy import PrivacyBudget
 from generators.registry import get_generator
 from generators.steps_log import Recorders, StepsLog, read_log

@@ -1,7 +1,7 @@
 """The one private training loop: DP-SGD with one gradient a subject.
 
-Each step draws subjects by Poisson sampling, takes the gradient of each one's mean loss (`subject_gradients`), clips it
-as a whole to `max_grad_norm`, sums, adds Gaussian noise of standard deviation noise_multiplier * max_grad_norm, and
+Each step draws subjects by Poisson sampling, takes the gradient of each one's mean loss (`gradients.subjects`), clips
+it as a whole to `max_grad_norm`, sums, adds Gaussian noise of standard deviation noise_multiplier * max_grad_norm, and
 divides by the expected batch size, a public number. The step's cost is on disk before its noise is drawn. Conventions
 and accounting are Opacus's (Yousefpour et al. 2021); the mechanism is Abadi et al. 2016 with the subject as its unit.
 
@@ -23,7 +23,11 @@ from torch import Tensor, nn
 
 from generators.accounting import merge_events, noise_multiplier_for, spend_of
 from generators.base import Progress, ResumeError, Run, SpendRecorder
-from generators.checkpoints import (
+from generators.config import setting
+from generators.folder import save_tensors
+from generators.gradients.replicas import Replica, further_devices, refresh, replicate
+from generators.gradients.subjects import Loss, Speed, SubjectData, clipped_sum, fastest_path
+from generators.networks.checkpoints import (
     Arrays,
     load_network,
     load_optimizer,
@@ -31,14 +35,10 @@ from generators.checkpoints import (
     optimizer_tensors,
     read_tensors,
 )
-from generators.config import setting
-from generators.folder import save_tensors
-from generators.pretraining import move_average
 from generators.privacy import GaussianEvent, PrivacyBudget, StepRecord
-from generators.replicas import Replica, further_devices, refresh, replicate
+from generators.public.pretraining import move_average
 from generators.secure_random import secure_normal, secure_poisson_draw
 from generators.steps_log import read_log
-from generators.subject_gradients import Loss, Speed, SubjectData, clipped_sum, fastest_path
 
 CHECKPOINT = "checkpoint.safetensors"
 PHASE = "train"

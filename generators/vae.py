@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from generators.accounting import noise_multiplier_for
 from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
-from generators.checkpoints import load_network, network_tensors, read_tensors
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
 from generators.folder import load_card, save_tensors
-from generators.image_networks import SAMPLE_CHUNK, ConvDown, ConvUp, decode_in_chunks
-from generators.pretraining import pretrain
-from generators.public_images import public_entry, public_or_phantoms
-from generators.subject_gradients import Loss
-from generators.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.gradients.subjects import Loss
+from generators.networks.checkpoints import load_network, network_tensors, read_tensors
+from generators.networks.halves import SAMPLE_CHUNK, ConvDown, ConvUp, decode_in_chunks
+from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.public.images import public_entry, public_or_phantoms
+from generators.public.pretraining import pretrain
+from generators.releases.vae_latents import FILE as LATENTS
+from generators.releases.vae_latents import PublicPosterior, draw_latents, planned_events, release_latents
 from generators.training import DpSgdPlan, PrivateSettings, make_plan, reserve_plan, train_network
-from generators.vae_latents import FILE as LATENTS
-from generators.vae_latents import PublicPosterior, draw_latents, planned_events, release_latents
 
 NAME = "vae"
 WEIGHTS = "network.safetensors"

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from generators.subject_gradients import Speed, SubjectData, fastest_path  # noqa: E402 (the clone's own)
+from generators.gradients.subjects import Speed, SubjectData, fastest_path  # noqa: E402 (the clone's own)
 from generators.training import DpSgdPlan, private_step  # noqa: E402
 
 Step = Callable[[], object]

@@ -35,10 +35,10 @@ from audits.base import AuditInput
 from audits.judges import macro_auc, try_out
 from generators.base import CellCount
 from generators.data import ImageSet
-from generators.detail_spectrum import radial_power
+from generators.detail.spectrum import radial_power
 from generators.privacy import PrivacyBudget
-from generators.public_copies import check_copies
-from generators.public_sets import is_permitted
+from generators.public.copies import check_copies
+from generators.public.sets import is_permitted
 from generators.runner import sample_generator, train_generator
 from generators.splits import split_by_subject
 from generators.tables import resize_images

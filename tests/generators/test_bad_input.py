@@ -11,8 +11,8 @@ import pytest
 from generators.base import CellCount, ConfigError, DataError, GeneratorError, ResumeError
 from generators.cli import main
 from generators.data import ImageSet
-from generators.drowning import DrownedError
 from generators.phantoms import draw_phantoms
+from generators.plans.drowning import DrownedError
 from generators.privacy import PrivacyBudget
 from generators.runner import sample_generator, train_generator
 

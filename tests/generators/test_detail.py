@@ -10,15 +10,15 @@ import torch
 
 from generators.base import CellCount, ConfigError, no_progress
 from generators.data import ImageSet
-from generators.detail_network import DetailNetwork, TorchBasis, blend_latents
-from generators.detail_sampling import NetworkDetail, outside
-from generators.detail_spectrum import apply_gains, detail_gains, radial_power, sharpness
-from generators.detail_training import SOFT_BELOW, base_side, gather_public, train_doubling
-from generators.detail_views import random_views
+from generators.detail.fitting import SOFT_BELOW, base_side, gather_public, train_doubling
+from generators.detail.network import DetailNetwork, TorchBasis, blend_latents
+from generators.detail.sampling import NetworkDetail, outside
+from generators.detail.spectrum import apply_gains, detail_gains, radial_power, sharpness
+from generators.detail.views import random_views
+from generators.latent.basis import PublicBasis, fit_basis, unit_pixels
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget
-from generators.public_basis import PublicBasis, fit_basis, unit_pixels
-from generators.public_copies import check_copies
+from generators.public.copies import check_copies
 from generators.runner import sample_generator, train_generator
 from generators.tables import resize_images
 
@@ -31,9 +31,9 @@ COUNTS = [CellCount(label="normal", n=5), CellCount(label="nodule", n=3)]
 def _few_images() -> Iterator[None]:
     """Small numbers where only quality hangs on them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("generators.detail.N_CALIBRATION", 24)
-        patch.setattr("generators.detail.N_LENDERS", 100)
-        patch.setattr("generators.public_images.N_PHANTOMS", 80)
+        patch.setattr("generators.detail.steps.N_CALIBRATION", 24)
+        patch.setattr("generators.detail.steps.N_LENDERS", 100)
+        patch.setattr("generators.public.images.N_PHANTOMS", 80)
         yield
 
 
@@ -237,7 +237,7 @@ def test_a_network_that_pastes_is_not_used(
     def paste(_network: DetailNetwork, low: torch.Tensor, **_rest: object) -> torch.Tensor:
         return stolen - low
 
-    monkeypatch.setattr("generators.detail_sampling.draw_residuals", paste)
+    monkeypatch.setattr("generators.detail.sampling.draw_residuals", paste)
     card = train_generator(
         name="latent-statistics", images=cohort, budget=BUDGET, config=SETTINGS, out=tmp_path / "g", public=public
     )

@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from generators.base import CellCount, ConfigError, GeneratorError, Run, no_progress
-from generators.central_images import (
+from generators.data import ImageSet
+from generators.gradients.subjects import SubjectData, clipped_sum
+from generators.networks.denoising import Denoiser, NoiseProcess, denoising_loss, new_unet, patch_side
+from generators.phantoms import draw_phantoms
+from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
+from generators.releases.central_images import (
     COUNT_WEIGHT,
     CentralImages,
     PublicFrame,
@@ -18,13 +23,8 @@ from generators.central_images import (
     moved_images,
     release_central_images,
 )
-from generators.data import ImageSet
-from generators.denoising import Denoiser, NoiseProcess, denoising_loss, new_unet, patch_side
-from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
-from generators.subject_gradients import SubjectData, clipped_sum
 
 # Full batches under prv have a closed form: calibrating the noise takes no time.
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)

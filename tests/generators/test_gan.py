@@ -13,11 +13,11 @@ from generators.config import build_config
 from generators.data import ImageSet
 from generators.folder import load_tensors
 from generators.gan import Discriminator, GanConfig, GeneratorNetwork, Opponent, discriminator_loss
+from generators.gradients.subjects import SubjectData, clipped_sum
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget, StepRecord
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log
-from generators.subject_gradients import SubjectData, clipped_sum
 
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=50, accountant="rdp")
 CONFIG = {

@@ -12,11 +12,11 @@ from torch import Tensor
 from generators.base import CellCount, ConfigError, GeneratorError, ResumeError, no_progress
 from generators.data import ImageSet
 from generators.folder import load_tensors
-from generators.latent_denoiser import LatentDenoiser, denoising_loss, draw_latents
+from generators.latent.denoiser import LatentDenoiser, denoising_loss, draw_latents
 from generators.latent_diffusion import PRETRAINED, STATISTICS, WEIGHTS
 from generators.phantoms import draw_phantoms
-from generators.pretraining import pretrain
 from generators.privacy import PrivacyBudget, StepRecord
+from generators.public.pretraining import pretrain
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
 

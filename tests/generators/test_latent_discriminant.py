@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from generators.latent_discriminant import (
+from generators.latent.discriminant import (
     LONGEST_DESCENT,
     MAX_GRAD_NORM,
     Descent,
@@ -11,7 +11,7 @@ from generators.latent_discriminant import (
     descend,
     subject_gradients,
 )
-from generators.latent_fit import agreeing_means, draw_residuals
+from generators.latent.fit import agreeing_means, draw_residuals
 from generators.privacy import GaussianEvent
 
 N_LABELS, SIZE = 3, 6

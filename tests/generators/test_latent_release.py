@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generators.conditions import Vocabulary
-from generators.latent_fit import fit_covariance
-from generators.latent_release import (
+from generators.latent.fit import fit_covariance
+from generators.latent.release import (
     Bounds,
     Design,
     PrivateLatents,
@@ -105,8 +105,8 @@ def test_the_noise_of_each_part_is_its_sensitivity_times_the_multiplier() -> Non
 def test_each_record_precedes_its_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     recorded_at_draw = []
-    import generators.latent_discriminant as descent
-    import generators.latent_release as module
+    import generators.latent.discriminant as descent
+    import generators.latent.release as module
 
     real = secure_normal
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from generators.base import ConfigError
-from generators.cosine_basis import cosine_basis
 from generators.data import ImageSet
-from generators.latent_space import LatentSpace, chosen_basis, fit_space
+from generators.latent.basis import fit_basis, unit_pixels
+from generators.latent.cosine_basis import cosine_basis
+from generators.latent.space import LatentSpace, chosen_basis, fit_space
+from generators.latent.texture import fit_texture, has_texture, log_roughness
 from generators.phantoms import draw_phantoms
-from generators.public_basis import fit_basis, unit_pixels
-from generators.texture import fit_texture, has_texture, log_roughness
 
 
 @pytest.fixture(scope="module")

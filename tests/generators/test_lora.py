@@ -14,16 +14,16 @@ from safetensors.torch import load_file, save_file
 
 from generators.base import CellCount, ConfigError, ResumeError, no_progress
 from generators.data import ImageSet
-from generators.denoising import Denoiser, NoiseProcess, denoising_loss
-from generators.diffusers_folder import CONFIG, WEIGHTS, read_public_network
 from generators.folder import load_tensors
-from generators.low_rank import WAYS, LowRank, adapt, merge
+from generators.networks.denoising import Denoiser, NoiseProcess, denoising_loss
+from generators.networks.diffusers_folder import CONFIG, WEIGHTS, read_public_network
+from generators.networks.low_rank import WAYS, LowRank, adapt, merge
+from generators.networks.tensors import image_tensor
 from generators.phantoms import draw_phantoms
-from generators.pretraining import pretrain
 from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
+from generators.public.pretraining import pretrain
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log
-from generators.tensors import image_tensor
 
 # Full batches under prv have a closed form: calibrating the noise takes no time.
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)

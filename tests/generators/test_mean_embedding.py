@@ -10,13 +10,13 @@ import torch
 from generators.base import CellCount
 from generators.conditions import Vocabulary
 from generators.data import ImageSet
-from generators.embedding_release import Words, draw_features, embedding_of, noisy_sums, subject_sums
 from generators.folder import load_tensors
+from generators.networks.tensors import one_hot
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget
+from generators.releases.embedding import Words, draw_features, embedding_of, noisy_sums, subject_sums
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
-from generators.tensors import one_hot
 
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=50)
 CONFIG = {"n_components": 6, "n_frequencies": 20, "public_steps": 2, "n_steps": 3, "width": 8}

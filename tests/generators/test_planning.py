@@ -8,10 +8,10 @@ import pytest
 
 from generators.accounting import epsilon_of
 from generators.base import BudgetError, ConfigError, DataError
-from generators.benchmark_record import SCHEMA, RecordRow, expectation_of, load_record
-from generators.drowning import DrownedError, require_signal, signal_of
 from generators.latent_statistics import LatentStatisticsConfig
-from generators.planning import Wish, plan_lines, recommend
+from generators.plans.drowning import DrownedError, require_signal, signal_of
+from generators.plans.planning import Wish, plan_lines, recommend
+from generators.plans.record import SCHEMA, RecordRow, expectation_of, load_record
 from generators.privacy import GaussianEvent, PrivacyBudget
 from generators.registry import GENERATORS
 from generators.vae import VaeConfig

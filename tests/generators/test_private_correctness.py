@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from generators import training
 from generators.base import Run, no_progress
 from generators.data import ImageSet
+from generators.gradients.subjects import Speed, SubjectData, clipped_sum
+from generators.networks.tensors import image_tensor
 from generators.privacy import PrivacyBudget
 from generators.steps_log import StepsLog, read_log, spent_from_log
-from generators.subject_gradients import Speed, SubjectData, clipped_sum
-from generators.tensors import image_tensor
 from generators.training import DpSgdPlan, PrivateSettings, make_plan, private_step, train_network
 
 # A right build fails a test that draws fresh noise once in a million runs.
@@ -291,7 +291,7 @@ def _noise_of(factor: float) -> Callable[..., NDArray[np.float64]]:
 
 
 def _sum_with(clip: Callable[..., None]) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda monkeypatch: monkeypatch.setattr("generators.subject_gradients.clip_and_add", clip)
+    return lambda monkeypatch: monkeypatch.setattr("generators.gradients.subjects.clip_and_add", clip)
 
 
 def _clip_the_batch(total: dict[str, Tensor], each: dict[str, Tensor], bound: float) -> None:

@@ -12,14 +12,14 @@ from generators.base import BudgetError, CellCount, ConfigError, GeneratorError,
 from generators.conditions import Vocabulary
 from generators.data import ImageSet
 from generators.folder import load_tensors
+from generators.latent.basis import fit_basis
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget, StepRecord
 from generators.private_evolution import POPULATION
-from generators.public_basis import fit_basis
+from generators.public.simulators import LatentSimulator, PhantomSimulator, Simulator
+from generators.releases.votes import Voters, exact_votes, nearest_candidates, noisy_votes, survivors, weights_of
 from generators.runner import sample_generator, train_generator
-from generators.simulators import LatentSimulator, PhantomSimulator, Simulator
 from generators.steps_log import read_log, spent_from_log
-from generators.votes import Voters, exact_votes, nearest_candidates, noisy_votes, survivors, weights_of
 
 NAME = "private-evolution"
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
@@ -90,7 +90,7 @@ def test_an_image_votes_within_its_label_and_copies_of_it_change_nothing() -> No
 def test_the_noise_is_recorded_first_and_is_that_of_the_mechanism(
     noise_multiplier: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import generators.votes as module
+    import generators.releases.votes as module
 
     recorder, real, recorded_at_draw = Recorder(), module.secure_normal, []
 

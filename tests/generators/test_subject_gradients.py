@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from generators.base import ConfigError
-from generators.layer_gradients import UnknownUseError, keeps_subjects_apart, layer_gradients
-from generators.replicas import refresh, replicate
-from generators.subject_gradients import Speed, SubjectData, clipped_sum, fastest_path, vmap_gradients
+from generators.gradients.layers import UnknownUseError, keeps_subjects_apart, layer_gradients
+from generators.gradients.replicas import refresh, replicate
+from generators.gradients.subjects import Speed, SubjectData, clipped_sum, fastest_path, vmap_gradients
 
 Network = Callable[[], nn.Module]
 

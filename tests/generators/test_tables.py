@@ -8,8 +8,8 @@ from generators.base import ConfigError, DataError, GeneratorError
 from generators.data import ImageSet
 from generators.groups import age_group, normal_sex, written_age
 from generators.label_rules import merge_labels, parse_merges, require_subjects
-from generators.public_images import public_entry
-from generators.public_sets import PublicRules, build_public_set, is_permitted
+from generators.public.images import public_entry
+from generators.public.sets import PublicRules, build_public_set, is_permitted
 from generators.splits import split_by_subject
 from generators.tables import read_cohort, read_counts, read_public, resize_images
 

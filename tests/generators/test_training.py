@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from generators.accounting import spend_of
 from generators.base import no_progress
+from generators.gradients.subjects import SubjectData, clipped_sum
 from generators.privacy import PrivacyBudget
 from generators.steps_log import StepsLog, read_log
-from generators.subject_gradients import SubjectData, clipped_sum
 from generators.training import (
     DpSgdPlan,
     PrivateSettings,

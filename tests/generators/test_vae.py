@@ -13,10 +13,16 @@ from generators.data import ImageSet
 from generators.folder import load_tensors
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget, StepRecord
+from generators.releases.vae_latents import (
+    PublicPosterior,
+    draw_latents,
+    planned_events,
+    release_latents,
+    shrunk_covariance,
+)
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log
 from generators.vae import VaeNetwork, vae_loss
-from generators.vae_latents import PublicPosterior, draw_latents, planned_events, release_latents, shrunk_covariance
 
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=50, accountant="rdp")
 CONFIG = {"n_steps": 3, "batch_size": 10, "width": 8, "n_latents": 4, "public_steps": 2, "checkpoint_every": 1}

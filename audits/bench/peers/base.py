@@ -14,8 +14,8 @@ from torch import Tensor
 from audits.bench.peers.settings import PeerSettings
 from generators.conditions import even_counts
 from generators.data import ImageSet
+from generators.networks.tensors import image_tensor, pick_device
 from generators.privacy import GaussianEvent, PrivacyBudget
-from generators.tensors import image_tensor, pick_device
 
 DRAWN_AT_ONCE = 128
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from audits.bench.peers.base import PeerData, PeerJob
 from audits.bench.peers.settings import PeerSettings
-from generators.pretraining import move_average
 from generators.privacy import GaussianEvent
+from generators.public.pretraining import move_average
 from generators.secure_random import secure_poisson_draw
 from generators.training import DpSgdPlan, make_plan
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 from generators.base import ConfigError, GeneratorCard, Progress
 from generators.config import build_config
 from generators.data import ImageSet
-from generators.drowning import require_signal
 from generators.folder import folder_digest
+from generators.plans.drowning import require_signal
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
 from generators.registry import get_generator
 from generators.runner import DEVICES, train_generator

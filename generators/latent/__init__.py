@@ -1,0 +1,1 @@
+"""The latent space of `latent-statistics`: public bases, the charged release, the mixture that is drawn from."""

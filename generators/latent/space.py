@@ -1,0 +1,153 @@
+"""The space in which `latent-statistics` works: low-rank and texture latents, and what public data says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.base import ConfigError
+from generators.data import ImageSet
+from generators.folder import load_tensors, save_tensors
+from generators.latent.basis import MOST_PUBLIC_IMAGES, Array, PublicBasis, fit_basis, unit_pixels
+from generators.latent.cosine_basis import cosine_basis
+from generators.latent.texture import Texture, fit_texture, has_texture
+from generators.public.images import public_or_phantoms
+
+BASES = ("auto", "pca", "dct")
+SMALLEST_PHANTOM = 16
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSpace:
+    """basis: low-rank latents. texture: None where images have none. spread: the public deviation of each latent [d],
+    low-rank ones first. radius: the norm that a latent is clipped to."""
+
+    basis: PublicBasis
+    texture: Texture | None
+    spread: Array
+    radius: float
+
+    @property
+    def n_latents(self) -> int:
+        return len(self.spread)
+
+    def encode(self, pixels: Pixels) -> Array:
+        """Latents [n, d] of images [n, D] in [0, 1], not clipped."""
+        low = self.basis.encode(pixels)
+        return low if self.texture is None else np.hstack([low, self.texture.encode(_square(pixels))])
+
+    def decode(self, latents: Array) -> Pixels:
+        """The low-rank images [n, D] of latents [n, d]."""
+        return self.basis.decode(self.low_rank(latents))
+
+    def low_rank(self, latents: Array) -> Array:
+        """The latents of the basis among all."""
+        return latents[:, : self.basis.n_components]
+
+    def finish(self, pixels: Pixels, latents: Array) -> Pixels:
+        """Images [n, D] with detail, as rough as the latents say."""
+        if self.texture is None:
+            return pixels
+        return self.texture.impose(_square(pixels), latents[:, self.basis.n_components :]).reshape(pixels.shape)
+
+    def leading(self, n: int) -> NDArray[np.intp]:
+        """Which n latents come first when only some can be afforded: low-rank and texture ones in proportion, each in
+        its own order."""
+        low = np.arange(self.basis.n_components) / self.basis.n_components
+        fine = np.arange(self.n_latents - len(low)) / max(self.n_latents - len(low), 1)
+        return np.sort(np.argsort(np.concatenate([low, fine]), kind="stable")[:n])
+
+    def save(self, path: Path) -> None:
+        basis = self.basis
+        tensors: dict[str, NDArray[np.generic]] = {
+            "mean": basis.mean,
+            "directions": basis.directions,
+            "scale": basis.scale,
+            "radii": np.array([basis.radius, self.radius]),
+            "spread": self.spread,
+        }
+        if self.texture is not None:
+            tensors["texture"] = self.texture.mean
+        save_tensors(path, tensors)
+
+    @classmethod
+    def load(cls, path: Path) -> LatentSpace:
+        """Read what `save` wrote. Raises ResumeError."""
+        found = load_tensors(path)
+        mean, directions, scale = (found[name].astype(np.float32) for name in ("mean", "directions", "scale"))
+        spread = found["spread"].astype(np.float64)
+        inner, outer = (float(value) for value in found["radii"].astype(np.float64))
+        texture = None
+        if "texture" in found:
+            texture = Texture(mean=found["texture"].astype(np.float64), n_latents=len(spread) - len(scale))
+        basis = PublicBasis(mean=mean, directions=directions, scale=scale, radius=inner)
+        return cls(basis=basis, texture=texture, spread=spread, radius=outer)
+
+
+def chosen_basis(basis: str, images: ImageSet, public: ImageSet | None) -> str:
+    """`pca` or `dct`: for auto, cosines where neither the operator nor a phantom gives public images like these."""
+    if basis not in BASES:
+        raise ConfigError(f"is {basis!r}", where="basis", remedy=f"choose one of {', '.join(BASES)}")
+    if basis != "auto":
+        return basis
+    return "pca" if public is not None or phantoms_fit(images) else "dct"
+
+
+def phantoms_fit(images: ImageSet) -> bool:
+    """Whether phantoms can be drawn like these: grey, and not too small for anatomy."""
+    return images.channels == 1 and images.images.shape[1] >= SMALLEST_PHANTOM
+
+
+def fit_space(
+    public: ImageSet | None,
+    images: ImageSet,
+    *,
+    basis: str,
+    add_phantoms: bool,
+    n_components: int,
+    n_texture: int,
+    radius_quantile: float,
+    whitening: float,
+) -> LatentSpace:
+    """A space for images of this size and depth; their content is not looked at. Raises ConfigError, DataError."""
+    size, channels = images.images.shape[1], images.channels
+    if basis == "dct":
+        cosines, spread = cosine_basis(size=size, channels=channels, n_components=n_components, whitening=whitening)
+        return LatentSpace(basis=cosines, texture=None, spread=spread, radius=cosines.radius)
+    shown = some(gather_shown(public, images, add_phantoms=add_phantoms))
+    low = fit_basis(shown, n_components=n_components, radius_quantile=radius_quantile, whitening=whitening)
+    pixels = unit_pixels(shown)
+    texture = None
+    if n_texture and has_texture(size=size, channels=channels):
+        texture = fit_texture(_square(pixels), n_latents=n_texture)
+    space = LatentSpace(basis=low, texture=texture, spread=np.ones(0), radius=low.radius)
+    latents = space.encode(pixels)
+    radius = float(np.quantile(np.linalg.norm(latents, axis=1), radius_quantile))
+    return replace(space, spread=latents.std(axis=0), radius=radius)
+
+
+def gather_shown(public: ImageSet | None, images: ImageSet, *, add_phantoms: bool) -> ImageSet:
+    """The operator's images and phantoms beside them, whichever there are.
+
+    Labels of the two would be told apart by their origin, so only one source alone keeps them.
+    """
+    if public is None or not (add_phantoms and phantoms_fit(images)):
+        return public_or_phantoms(public, images)
+    both = (unit_pixels(some(public)), unit_pixels(public_or_phantoms(None, images)))
+    stored = np.round(np.concatenate(both) * 255).astype(np.uint8)
+    return ImageSet(images=stored.reshape(-1, *images.images.shape[1:]))
+
+
+def some(images: ImageSet) -> ImageSet:
+    """At most MOST_PUBLIC_IMAGES of them, evenly."""
+    return images.select(np.linspace(0, len(images) - 1, min(len(images), MOST_PUBLIC_IMAGES)).astype(np.intp))
+
+
+def _square(pixels: Pixels) -> Pixels:
+    side = round(pixels.shape[1] ** 0.5)
+    return pixels.reshape(-1, side, side)

@@ -1,0 +1,1 @@
+"""Networks that several families share, and their tensors, conditions and checkpoints."""

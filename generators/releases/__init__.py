@@ -1,0 +1,1 @@
+"""Single noisy releases that families other than `latent-statistics` start from."""
