@@ -10,7 +10,7 @@ PROFILE ?= internal
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve worker test lint types contracts unit test-postgres browser bench bench-generators bench-generators-all clean
+.PHONY: help install demo serve worker test lint types contracts unit proofs test-postgres browser bench bench-generators bench-generators-all clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ contracts: $(STAMP) ## import-linter: the layers
 
 unit: $(STAMP) ## The tests on the embedded database, pages in a real browser among them
 	$(BIN)/pytest -n 2 --dist loadfile
+
+proofs: $(STAMP) ## The whole of what the tests show in part: kill -9 at every phase, the grid of epsilon (5 minutes)
+	$(BIN)/pytest -m proofs
 
 test-postgres: $(STAMP) ## Repeat the database tests on a PostgreSQL started for them
 	$(BIN)/python tests/on_postgres.py $(BIN)/pytest -n 2 --dist loadfile -m "database and not browser and not slow"
