@@ -25,6 +25,8 @@ from generators.privacy import ACCOUNTANTS, NO_ACCOUNTANT, NO_UNIT, GaussianEven
 RDP_ORDERS = (*(1 + x / 10 for x in range(1, 100)), *range(11, 64), 80, 100, 128, 192, 256, 512, 1024, 2048)
 LARGEST_NOISE = 1e5
 SMALLEST_NOISE = 0.05
+# Numerical errors that PRV is asked for: at first, and where that is much of a small epsilon.
+LEAST_ERROR, FINEST_ERROR = 1e-3, 1e-4
 # A release that has to be paid again from less than a ninth of its budget's precision would be little but noise.
 MOST_NOISE_AGAIN = 3.0
 
@@ -103,11 +105,19 @@ def _rdp_epsilon(events: Sequence[GaussianEvent], delta: float) -> float:
 
 
 def _prv_epsilon(events: Sequence[GaussianEvent], delta: float) -> float:
+    error = min(0.01, max(_rdp_epsilon(events, delta) / 400, LEAST_ERROR))
+    epsilon = _prv_within(events, delta, error)
+    if error > max(epsilon / 150, FINEST_ERROR):  # Renyi's answer, which the error came from, was far too large
+        epsilon = _prv_within(events, delta, max(epsilon / 300, FINEST_ERROR))
+    return epsilon
+
+
+def _prv_within(events: Sequence[GaussianEvent], delta: float, error: float) -> float:
+    """An upper bound on epsilon, too large by `error` or a little more."""
     from opacus.accountants import PRVAccountant  # noqa: PLC0415 (as above)
 
     accountant = PRVAccountant()
     accountant.history = _history(events)
-    error = min(0.01, max(_rdp_epsilon(events, delta) / 400, 1e-3))
     try:
         # log(0) is meant at sample rate 1, and exp(t) may overflow far out in the tail, where the mass is nil.
         with warnings.catch_warnings(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
