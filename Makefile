@@ -63,8 +63,8 @@ RESULTS := tests/benchmarks/generators/results
 BENCH := VEILMARK_SHARED_DATA='$(SHARED)' $(BIN)/python -m audits bench
 
 bench-generators: $(STAMP) ## The generators' table, a subset of about one hour; goes on where it was stopped
-	$(BENCH) --data digits --epsilon 1 10 --seeds 3 --out $(RESULTS)/digits.jsonl \
-	  --rows simulator mean-embedding peer-dpdm peer-dpfeta peer-dpgan latent-statistics private-evolution
+	$(BENCH) --data digits --n 4000 --epsilon 1 10 --seeds 1 --splits 3 --out $(RESULTS)/digits.jsonl \
+	  --rows simulator latent-statistics mean-embedding peer-dpgan peer-dpdm peer-dpfeta
 	$(BENCH) --data cxr_nih_1000 --epsilon 1 8 --seeds 1 --splits 3 --out $(RESULTS)/cxr_nih_1000.jsonl \
 	  --rows simulator mean-embedding peer-dpgan latent-statistics
 	$(BIN)/python -m audits bench-table $(RESULTS)/digits.jsonl $(RESULTS)/cxr_nih_1000.jsonl
