@@ -57,11 +57,21 @@ def _holds_pickle(path: Path) -> bool:
     with path.open("rb") as stream:
         start = stream.read(2)
     if len(start) == 2 and start[0] == 0x80 and start[1] <= 5:
-        return True
+        return not _is_safetensors(path)  # whose header may have a length of these two bytes
     if start != b"PK" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith((".pkl", ".npy")) for name in archive.namelist())
+
+
+def _is_safetensors(path: Path) -> bool:
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 (listing generators needs no tensors)
+
+    try:
+        with safe_open(path, framework="numpy"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def check_same_run(out: Path, fingerprint: Mapping[str, object], *, resume: bool) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from generators.base import BudgetError, CellCount, ConfigError, DataError, GeneratorError, ResumeError
 from generators.data import ImageSet
-from generators.folder import load_tensors
+from generators.folder import load_tensors, refuse_pickle, save_tensors
 from generators.groups import AGE_GROUPS, SEXES
 from generators.phantoms import LABELS, draw_phantoms
 from generators.privacy import PrivacyBudget, StepRecord
@@ -160,6 +160,18 @@ def test_a_folder_with_a_pickle_is_refused(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ResumeError, match="pickle"):
         sample_generator(tmp_path, [CellCount(label="normal", n=1)])
+
+
+@pytest.mark.parametrize("n_tensors", [2, 22])
+def test_tensors_whose_file_begins_like_a_pickle_are_none(n_tensors: int, tmp_path: Path) -> None:
+    """The header's length, which comes first, is 128 and 1408 here."""
+    path = tmp_path / "network.safetensors"
+    save_tensors(path, {f"tensor.{number}": np.zeros(3, np.float32) for number in range(n_tensors)})
+    assert path.read_bytes()[0] == 0x80
+    refuse_pickle(tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ResumeError, match="pickle"):
+        refuse_pickle(tmp_path)
 
 
 class DiesAt:
