@@ -2,7 +2,7 @@
 
 DPDM (Dockhorn, Cao, Vahdat, Kreis 2023) with one gradient a subject: each view of a subject has a noise level of its
 own (noise multiplicity), the moving average of weights is kept, and conditions are hidden at times so that drawing can
-be guided. The warm-up is that of DP-FETA (Gong et al. 2025) with the sensitivity that `central_images` proves.
+be guided. The warm-up is that of DP-FETA (Li et al. 2025) with the sensitivity that `central_images` proves.
 """
 
 from __future__ import annotations

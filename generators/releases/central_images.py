@@ -1,6 +1,6 @@
 """Central images: one noisy release of each label's mean image, which a diffusion network is warmed up on.
 
-The idea is DP-FETA's (Gong et al. 2025); the sensitivity is not. A mean over a label's images divided by their true
+The idea is DP-FETA's (Li et al. 2025); the sensitivity is not. A mean over a label's images divided by their true
 number reveals that number, and a person with many images moves it more than one with few. Here image i of a subject
 with k images has r, its deviation from the public mean image at a coarse side, scaled by the public radius R and
 clipped to norm 1, and its label's one-hot vector e. The subject's whole contribution is
