@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from generators.base import GeneratorError
+
+# As `tempfile.mkstemp` names them for `replacing`.
+UNFINISHED = re.compile(r"\..+\.(safetensors|json)\.[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -28,6 +32,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writes of a killed process left beside their places, in `folder` and below."""
+    for path in folder.rglob(".*.*"):
+        if UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

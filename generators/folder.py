@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.base import GeneratorCard, GeneratorError, ResumeError
-from generators.files import replacing, write_text
+from generators.files import remove_unfinished, replacing, write_text
 from generators.privacy import NO_ACCOUNTANT, GaussianEvent, PrivacyBudget, PrivacySpend
 
 CARD = "generator.json"
@@ -35,6 +35,8 @@ def open_folder(out: Path, *, resume: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GeneratorError("cannot be made", where=str(out), remedy="choose a writable place") from error
+    if resume and (out / RUN).exists():
+        remove_unfinished(out)
     refuse_pickle(out)
 
 

@@ -383,6 +383,7 @@ def check_it_ends_as_it_must(train: Train, name: str, kill: Kill, out: Path, lik
         epsilon = 2 * EPSILON
         end = train(name, out, resume=True, epsilon=epsilon)
     assert end == End(status=0, told="")
+    assert not list(out.rglob(".*")), "a killed write is left over"
     check_the_log_says_no_less_than_was_drawn(out, like if kill.ends in {WHOLE, LESS} else None)
     check_what_was_spent(kill, out, like, epsilon=epsilon)
 
