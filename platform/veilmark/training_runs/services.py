@@ -148,7 +148,7 @@ def training_run_carry_out(*, run: TrainingRun, progress: Progress) -> None:
             device=run.device,
             recorder=LedgerRecorder(run=run),
             progress=progress,
-            resume=(run_folder(run) / "steps.log").exists(),
+            resume=run_folder(run).is_dir(),  # a killed worker left it, perhaps before anything was charged
         )
         _finish(run, card)
 

@@ -21,6 +21,8 @@ from veilmark.training_runs.services import TrainingPlan, run_folder, training_r
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
+FEW_STEPS = {"n_steps": 2, "batch_size": 12, "width": 8, "n_latents": 4}
+
 
 @pytest.fixture
 def start(walked: Any) -> Any:
@@ -165,3 +167,20 @@ def test_two_runs_that_fit_alone_but_not_together(walked, phantom_folder, run_jo
     assert [run.state for run in runs] == ["done", "failed"]
     assert "budget of cohort small budget: epsilon" in runs[1].error
     assert not PrivacySpendRecord.objects.filter(run_id=runs[1].pk).exists(), "it was stopped before it looked"
+
+
+def test_a_run_killed_before_anything_was_charged_goes_on(walked, start):
+    """A kill is no exception that the runner could tidy up after: the folder stays, without a steps.log."""
+    run = start(generator="vae", image_size=16, config=FEW_STEPS | {"public_steps": 2})
+    folder = run_folder(run)
+
+    def die(done: int, total: int, message: str = "") -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training_run_carry_out(run=run, progress=die)
+    assert (folder / "run.json").exists()
+    assert not (folder / "steps.log").exists()
+    training_run_carry_out(run=run, progress=no_progress)
+    assert run.state == "done"
+    assert run.spent_epsilon <= 1
