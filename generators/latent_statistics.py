@@ -27,7 +27,7 @@ from generators.detail.steps import FILE as DETAIL
 from generators.detail.steps import add_detail, calibrate_detail, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent.basis import Array, unit_pixels
-from generators.latent.fit import draw_residuals, fit_mixture
+from generators.latent.fit import Prior, draw_residuals, fit_mixture
 from generators.latent.release import Bounds, Design, PrivateLatents, Shares, planned_events, release
 from generators.latent.space import LatentSpace, chosen_basis, fit_space, phantoms_fit
 from generators.public.images import public_entry
@@ -220,7 +220,7 @@ def _charge_and_release(
         design=design,
         bounds=Bounds(
             radius=space.radius,
-            residual_radius=settings.residual_factor * float(np.linalg.norm(space.spread[leading])),
+            residual_radius=residual_radius(space, leading, settings),
             leading=leading,
             public_n_subjects=budget.public_n_subjects,
         ),
@@ -230,6 +230,11 @@ def _charge_and_release(
         first_step=0 if earlier is None else earlier.n_steps,
     )
     save_tensors(run.out / RELEASE, noisy.tensors)
+
+
+def residual_radius(space: LatentSpace, leading: NDArray[np.intp], settings: LatentStatisticsConfig) -> float:
+    """What residuals of the leading latents are clipped to, from public numbers."""
+    return settings.residual_factor * float(np.linalg.norm(space.spread[leading]))
 
 
 def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str, str]]:
@@ -270,10 +275,16 @@ def _draw_latents(
     rng: np.random.Generator,
 ) -> Array:
     """Latents [n, d] of the conditions asked for."""
+    noisy = load_tensors(folder / RELEASE)
     mixture = fit_mixture(
-        load_tensors(folder / RELEASE),
+        noisy,
         n_labels=len(vocabulary.labels),
-        spread=space.spread,
+        prior=Prior(
+            spread=space.spread,
+            covariance=space.covariance,
+            radius=space.radius,
+            residual_radius=residual_radius(space, noisy["leading"].astype(np.intp), settings),
+        ),
         shrink=settings.shrink,
         discriminant=settings.shares(len(vocabulary.labels)).discriminant > 0,
     )

@@ -25,11 +25,13 @@ Pixels = NDArray[np.float32]
 @dataclass(frozen=True, kw_only=True)
 class LatentSpace:
     """basis: low-rank latents. texture: None where images have none. spread: the public deviation of each latent [d],
-    low-rank ones first. radius: the norm that a latent is clipped to."""
+    low-rank ones first. covariance [d, d]: of the operator's images within a label; None without.
+    radius: the norm that a latent is clipped to."""
 
     basis: PublicBasis
     texture: Texture | None
     spread: Array
+    covariance: Array | None
     radius: float
 
     @property
@@ -73,6 +75,8 @@ class LatentSpace:
         }
         if self.texture is not None:
             tensors["texture"] = self.texture.mean
+        if self.covariance is not None:
+            tensors["covariance"] = self.covariance
         save_tensors(path, tensors)
 
     @classmethod
@@ -86,7 +90,8 @@ class LatentSpace:
         if "texture" in found:
             texture = Texture(mean=found["texture"].astype(np.float64), n_latents=len(spread) - len(scale))
         basis = PublicBasis(mean=mean, directions=directions, scale=scale, radius=inner)
-        return cls(basis=basis, texture=texture, spread=spread, radius=outer)
+        covariance = found["covariance"].astype(np.float64) if "covariance" in found else None
+        return cls(basis=basis, texture=texture, spread=spread, covariance=covariance, radius=outer)
 
 
 def chosen_basis(basis: str, images: ImageSet, public: ImageSet | None) -> str:
@@ -118,17 +123,34 @@ def fit_space(
     size, channels = images.images.shape[1], images.channels
     if basis == "dct":
         cosines, spread = cosine_basis(size=size, channels=channels, n_components=n_components, whitening=whitening)
-        return LatentSpace(basis=cosines, texture=None, spread=spread, radius=cosines.radius)
+        return LatentSpace(basis=cosines, texture=None, spread=spread, covariance=None, radius=cosines.radius)
     shown = some(gather_shown(public, images, add_phantoms=add_phantoms))
     low = fit_basis(shown, n_components=n_components, radius_quantile=radius_quantile, whitening=whitening)
     pixels = unit_pixels(shown)
     texture = None
     if n_texture and has_texture(size=size, channels=channels):
         texture = fit_texture(_square(pixels), n_latents=n_texture)
-    space = LatentSpace(basis=low, texture=texture, spread=np.ones(0), radius=low.radius)
+    space = LatentSpace(basis=low, texture=texture, spread=np.ones(0), covariance=None, radius=low.radius)
     latents = space.encode(pixels)
     radius = float(np.quantile(np.linalg.norm(latents, axis=1), radius_quantile))
-    return replace(space, spread=latents.std(axis=0), radius=radius)
+    return replace(space, spread=latents.std(axis=0), covariance=public_covariance(space, public), radius=radius)
+
+
+def public_covariance(space: LatentSpace, public: ImageSet | None) -> Array | None:
+    """The covariance of the operator's images within labels; None for phantoms alone, which few factors draw: a cohort
+    drawn towards their correlations told findings apart worse than one drawn towards their variances."""
+    if public is None:
+        return None
+    shown = some(public)
+    return within_labels(space.encode(unit_pixels(shown)), shown.label)
+
+
+def within_labels(latents: Array, label: NDArray[np.str_] | None) -> Array:
+    """The covariance [d, d] of latents [n, d] around the mean of their label."""
+    _, number = np.unique(np.zeros(len(latents)) if label is None else label, return_inverse=True)
+    means = np.stack([latents[number == k].mean(axis=0) for k in range(number.max() + 1)])
+    residuals = latents - means[number]
+    return np.asarray(residuals.T @ residuals / len(residuals))
 
 
 def gather_shown(public: ImageSet | None, images: ImageSet, *, add_phantoms: bool) -> ImageSet:

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generators.conditions import Vocabulary
-from generators.latent.fit import fit_covariance
+from generators.latent.basis import clip_norms
+from generators.latent.fit import Prior, extended_covariance, fit_covariance, widening
 from generators.latent.release import (
     Bounds,
     Design,
@@ -136,10 +137,42 @@ def test_each_record_precedes_its_noise(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("shrink", [True, False])
-def test_a_noisy_covariance_is_made_positive_at_its_trace(shrink: bool) -> None:
+@pytest.mark.parametrize("least", [0.0, 0.2])
+def test_a_noisy_covariance_is_made_positive_at_its_trace(shrink: bool, least: float) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(20, 20)) * 30
     moments = 100 * np.diag(np.linspace(0.1, 2, 20)) + (noise + noise.T) / 2
-    covariance = fit_covariance(moments, n=100, noise=30, shrink=shrink, spread=np.ones(20))
-    assert np.linalg.eigvalsh(covariance).min() > 0
+    covariance = fit_covariance(moments, n=100, noise=30, shrink=shrink, target=np.eye(20), least=least)
+    assert np.linalg.eigvalsh(covariance).min() > 0.8 * least
     assert np.trace(covariance) == pytest.approx(np.trace(moments) / 100)
+
+
+def test_drowned_moments_give_way_to_public_correlations() -> None:
+    target = np.array([[1.0, 0.8], [0.8, 1.0]])
+    covariance = fit_covariance(np.eye(2) * 50, n=100, noise=1e6, shrink=True, target=target, least=0.0)
+    assert np.allclose(covariance, target / 2)
+
+
+def test_latents_without_released_moments_follow_the_others() -> None:
+    target = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    leading = np.array([0, 2], dtype=np.intp)
+    same = extended_covariance(np.diag([1.0, 1.0]), target, leading)
+    assert np.allclose(same, target)
+    wider = extended_covariance(np.diag([1.5, 0.5]), target, leading)
+    assert wider[0, 1] == pytest.approx(1.5 * 0.8)
+    assert np.linalg.eigvalsh(wider).min() > 0
+
+
+def test_what_clipping_narrowed_is_widened() -> None:
+    """Residuals are clipped as a release clips them; the deviation found from what is left is theirs before."""
+    leading, means, deviation = np.arange(30), np.zeros((2, 40)), 1.3
+    rng = np.random.default_rng(4)
+    residuals = rng.normal(size=(4000, 40)) * deviation
+    clipped = clip_norms(clip_norms(residuals, 8.5)[:, leading], 6.0)
+    narrowed = np.eye(40) * float(np.mean(clipped**2))
+    prior = Prior(spread=np.ones(40), covariance=np.eye(40), radius=8.5, residual_radius=6.0)
+    assert np.sqrt(narrowed[0, 0]) < 0.9 * deviation
+    found = np.sqrt(narrowed[0, 0]) * widening(narrowed, means, leading, prior)
+    assert found == pytest.approx(deviation, rel=0.05)
+    loose = Prior(spread=np.ones(40), covariance=np.eye(40), radius=1e3, residual_radius=1e3)
+    assert widening(np.eye(40), means, leading, loose) < 1.05

@@ -9,7 +9,7 @@ from generators.base import ConfigError
 from generators.data import ImageSet
 from generators.latent.basis import fit_basis, unit_pixels
 from generators.latent.cosine_basis import cosine_basis
-from generators.latent.space import LatentSpace, chosen_basis, fit_space
+from generators.latent.space import LatentSpace, chosen_basis, fit_space, public_covariance, within_labels
 from generators.latent.texture import fit_texture, has_texture, log_roughness
 from generators.phantoms import draw_phantoms
 
@@ -60,6 +60,26 @@ def test_a_space_is_stored_whole(phantoms: ImageSet, tmp_path: Path) -> None:
     pixels = unit_pixels(phantoms)
     assert np.array_equal(loaded.encode(pixels), space.encode(pixels))
     assert (loaded.radius, loaded.spread.tolist()) == (space.radius, space.spread.tolist())
+    assert loaded.covariance is not None
+    assert space.covariance is not None
+    assert np.array_equal(loaded.covariance, space.covariance)
+
+
+def test_public_covariance_is_within_labels() -> None:
+    latents = np.array([[0.0, 0.0], [2.0, 2.0], [10.0, 0.0], [12.0, 2.0]])
+    assert np.allclose(within_labels(latents, np.array(["a", "a", "b", "b"])), np.ones((2, 2)))
+    assert within_labels(latents, None)[0, 0] == pytest.approx(26.0)
+
+
+def test_phantoms_alone_give_no_covariance(phantoms: ImageSet) -> None:
+    space = space_of(phantoms, blank(32))
+    assert public_covariance(space, None) is None
+    assert public_covariance(space, phantoms) is not None
+
+
+def test_a_declared_law_gives_no_covariance(phantoms: ImageSet, tmp_path: Path) -> None:
+    space_of(phantoms, blank(32), "dct").save(tmp_path / "basis.safetensors")
+    assert LatentSpace.load(tmp_path / "basis.safetensors").covariance is None
 
 
 def test_leading_latents_are_of_both_kinds(phantoms: ImageSet) -> None:
