@@ -11,7 +11,8 @@ from veilmark.core.models import BaseModel
 class Cohort(BaseModel):
     """Images of many subjects under one legal basis.
 
-    `n_subjects` and `n_images` are private: they are shown to the custodian and never enter a formula.
+    `n_subjects`, `n_images` and the counts by split and label are private: they are shown to the custodian and never
+    enter a formula.
     `public_n_subjects` is the declared, rounded bound that every formula uses (privacy.md 3).
     """
 
@@ -38,6 +39,7 @@ class Cohort(BaseModel):
     file_name = models.CharField(max_length=200)
     split_seed = models.BigIntegerField()
     n_subjects_by_split = models.JSONField(default=dict)
+    n_train_subjects_by_label = models.JSONField(default=dict, help_text="private, as n_subjects; what training sees")
     duplicates = models.JSONField(default=list, help_text="pairs of names with identical pixels")
 
     class Meta:

@@ -225,4 +225,8 @@ def _description(read: SourceCohort, images: ImageSet) -> dict[str, object]:
         "data_digest": images.digest,
         "duplicates": duplicate_names(read),
         "n_subjects_by_split": {name: len(set(people[splits == name])) for name in np.unique(splits).tolist()},
+        "n_train_subjects_by_label": {
+            label: len(set(people[(images.label == label) & (splits == "train")]))
+            for label in np.unique(images.label).tolist()
+        },
     }

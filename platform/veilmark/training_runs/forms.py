@@ -8,13 +8,17 @@ from generators.privacy import ACCOUNTANTS
 from generators.registry import GENERATORS
 from veilmark.training_runs.services import TrainingPlan
 
+# Without the setting `base` there is no network to adapt, and this page takes no settings: the API does.
+NEEDS_SETTINGS = {"lora"}
+
 
 def _generators() -> list[tuple[str, str]]:
-    return [(name, f"{name}: {entry.summary}") for name, entry in GENERATORS.items()]
+    offered = {name: entry for name, entry in GENERATORS.items() if name not in NEEDS_SETTINGS}
+    return [(name, f"{name}: {entry.summary}") for name, entry in offered.items()]
 
 
 class TrainingForm(forms.Form):
-    generator = forms.ChoiceField(choices=_generators, widget=forms.RadioSelect, initial=next(iter(GENERATORS)))
+    generator = forms.ChoiceField(choices=_generators, widget=forms.RadioSelect, initial="latent-statistics")
     epsilon = forms.FloatField(
         label="Target epsilon per subject",
         initial=8.0,

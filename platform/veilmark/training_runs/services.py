@@ -15,6 +15,7 @@ from generators.base import ConfigError, GeneratorCard, Progress
 from generators.config import build_config
 from generators.data import ImageSet
 from generators.folder import folder_digest
+from generators.label_rules import MIN_SUBJECTS_A_LABEL
 from generators.plans.drowning import require_signal
 from generators.privacy import DEFAULT_DELTA, PrivacyBudget
 from generators.registry import get_generator
@@ -61,11 +62,29 @@ def public_path(name: str) -> Path:
 
     Raises ApplicationError where there is none of that name.
     """
-    folder = (Path(settings.VEILMARK_VAR) / "public").resolve()
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
+    path = _among_public(name)
+    if path is None or not path.is_file():
         raise ApplicationError("no such public set", where=name, remedy="the operator puts an .npz into var/public")
     return path
+
+
+def public_network_path(name: str) -> Path:
+    """The folder of a public network, which `lora` starts from; as `public_path`. Raises ApplicationError."""
+    path = _among_public(name)
+    if path is None or not path.is_dir():
+        raise ApplicationError(
+            "no such public network",
+            where=f"base {name!r}",
+            remedy="the operator puts a folder of diffusers into var/public; name that folder",
+        )
+    return path
+
+
+def _among_public(name: str) -> Path | None:
+    """What the operator keeps under that name in `var/public`; None for whatever lies elsewhere."""
+    folder = (Path(settings.VEILMARK_VAR) / "public").resolve()
+    path = (folder / name).resolve()
+    return path if folder in path.parents else None
 
 
 def budget_of(cohort: Cohort, plan: TrainingPlan) -> PrivacyBudget:
@@ -84,12 +103,14 @@ def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User)
     """Check a plan and enqueue it. Nothing is spent yet.
 
     Raises NotAllowedError, BudgetError (invalid, beyond what the cohort has left, or so small that noise would drown
-    the signal), ConfigError (unknown generator, a setting that it does not have), ApplicationError.
+    the signal), ConfigError (unknown generator, a setting that it does not have), ApplicationError (also for a label
+    that too few people of the train split bear).
     """
     require(acting_user, "generator:train")
     if cohort.custodian_id != acting_user.pk:
         raise NotAllowedError("belongs to another custodian", where=f"cohort {cohort.name}", remedy="ask its custodian")
     _require_possible(plan)
+    _require_learnable(cohort)
     budget = budget_of(cohort, plan)
     require_within_budget(cohort, wished_epsilon=plan.epsilon)
     _require_signal(cohort, plan, budget)
@@ -116,8 +137,7 @@ def training_run_start(*, cohort: Cohort, plan: TrainingPlan, acting_user: User)
 
 
 def _require_possible(plan: TrainingPlan) -> None:
-    generator = get_generator(plan.generator)
-    build_config(generator.config_class, plan.config)
+    _config_here(plan.generator, plan.config)
     require_seed(plan.seed)
     if plan.public_data:
         public_path(plan.public_data)
@@ -125,6 +145,27 @@ def _require_possible(plan: TrainingPlan) -> None:
         raise ConfigError(f"is {plan.device!r}", where="device", remedy=f"choose one of {', '.join(DEVICES)}")
     if not 16 <= plan.image_size <= 512:
         raise ApplicationError(f"is {plan.image_size}", where="image size", remedy="choose 16 to 512 pixels")
+
+
+def _require_learnable(cohort: Cohort) -> None:
+    """The contract counts a label's people over all splits; training sees those of one. Said on site alone.
+
+    Cohorts taken in before these counts were kept pass as they did.
+    """
+    for label, n in cohort.n_train_subjects_by_label.items():
+        if n < MIN_SUBJECTS_A_LABEL:
+            raise ApplicationError(
+                f"{label!r} is borne by {n} subjects of the train split, fewer than {MIN_SUBJECTS_A_LABEL}",
+                where=f"cohort {cohort.name}",
+                remedy="take it in again with that label merged into another or its images left out",
+            )
+
+
+def _config_here(generator: str, config: Mapping[str, object]) -> dict[str, object]:
+    """The settings with the path of the public network that they name. Raises ConfigError, ApplicationError."""
+    chosen = build_config(get_generator(generator).config_class, config)
+    base = getattr(chosen, "base", None)
+    return dict(config) if base is None else {**config, "base": str(public_network_path(base))}
 
 
 def _require_signal(cohort: Cohort, plan: TrainingPlan, budget: PrivacyBudget) -> None:
@@ -141,7 +182,7 @@ def training_run_carry_out(*, run: TrainingRun, progress: Progress) -> None:
             name=run.generator,
             images=resize_images(cohort_images(run.cohort).of_split("train"), run.image_size),
             budget=budget_of(run.cohort, _plan_of(run)),
-            config=run.config,
+            config=_config_here(run.generator, run.config),
             out=run_folder(run),
             seed=run.seed,
             public=_public_images(run),

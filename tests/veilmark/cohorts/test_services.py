@@ -99,6 +99,14 @@ def test_a_split_parts_no_one(take_in, arrays):
     assert sum(sizes.values()) == len(set.union(*splits_of(cohort).values())), "nobody is in two parts"
 
 
+def test_people_of_a_label_are_counted_as_training_sees_them(take_in, arrays):
+    cohort = take_in(arrays)
+    train = cohort_images(cohort).of_split("train")
+    counted = {label: len(set(train.subject[train.label == label].tolist())) for label in cohort.labels}
+    assert cohort.n_train_subjects_by_label == counted
+    assert sum(counted.values()) >= 24
+
+
 def test_a_record_without_subject_is_called_one(take_in, arrays):
     mapping = (arrays / "mapping.toml").read_text()
     (arrays / "mapping.toml").write_text(mapping.replace('subject = "subject"', ""))

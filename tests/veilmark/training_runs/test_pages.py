@@ -18,6 +18,7 @@ BAD = {
     "delta above 1/(10 n)": ({"delta": "0.001"}, "is above 1/(10 x public n)"),
     "beyond the budget": ({"epsilon": "50"}, "budget of cohort chest"),
     "unknown generator": ({"generator": "gan9000"}, "Select a valid choice."),
+    "a generator that needs settings": ({"generator": "lora"}, "Select a valid choice."),
     "unknown accountant": ({"accountant": "trust me"}, "Select a valid choice."),
     "image size": ({"image_size": "5000"}, "image size: is 5000; choose 16 to 512 pixels"),
     "no number": ({"seed": "x"}, "Enter a whole number."),
@@ -47,6 +48,20 @@ def test_a_bad_plan_is_one_line_and_starts_nothing(people, cohort, visit, change
     assert text.count('role="alert"') == 1
     assert not TrainingRun.objects.exists()
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(("n", "status"), [(4, 400), (5, 302)])
+def test_a_label_that_too_few_of_the_train_split_bear_is_told_before_the_run(people, cohort, visit, n, status):
+    from veilmark.training_runs.models import TrainingRun
+
+    cohort.n_train_subjects_by_label = {"nodule": n, "normal": 300}
+    cohort.save()
+    response = visit(people.custodian, f"/training-runs/new/{cohort.pk}/", GOOD)
+    assert response.status_code == status
+    assert TrainingRun.objects.exists() == (n == 5)
+    if n == 4:
+        line = "is borne by 4 subjects of the train split, fewer than 5"
+        assert line in response.content.decode()
 
 
 def test_a_failed_run_shows_its_one_line(people, training_run, visit):

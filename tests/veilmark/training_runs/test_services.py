@@ -58,6 +58,17 @@ REFUSED = {
     "setting out of range": ({"config": {"n_components": 0}}, ConfigError, "n_components: is 0"),
     "unknown accountant": ({"accountant": "mine"}, BudgetError, "accountant: is 'mine'"),
     "unknown device": ({"device": "tpu"}, ConfigError, "device: is 'tpu'; choose one of auto, cpu, cuda"),
+    "no public network named": ({"generator": "lora"}, ApplicationError, "base '': no such public network"),
+    "network elsewhere on the server": (
+        {"generator": "lora", "config": {"base": "/etc"}},
+        ApplicationError,
+        "base '/etc': no such public network; the operator puts a folder of diffusers into var/public",
+    ),
+    "network beside the public ones": (
+        {"generator": "lora", "config": {"base": "../training_runs"}},
+        ApplicationError,
+        "base '../training_runs': no such public network",
+    ),
     "tiny images": ({"image_size": 8}, ApplicationError, "image size: is 8; choose 16 to 512 pixels"),
     "negative seed": ({"seed": -1}, ApplicationError, "seed: is -1"),
 }
