@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from generators.accounting import gaussian_epsilon, noise_multiplier_for
 from generators.base import BudgetError
 from generators.privacy import PrivacyBudget
+from generators.registry import get_generator
 
-N_COMPONENTS = 32
-SUMS_SHARE = 0.75
+if TYPE_CHECKING:
+    from generators.latent_statistics import LatentStatisticsConfig
+
+STATISTICS = "latent-statistics"
 NOMINAL_PARAMETERS = 100_000  # of a small network; a larger one drowns sooner
 DROWNED_ERROR = 4.0  # noise of a label's mean, in spreads between people
 ENOUGH_ERROR = 0.25
@@ -50,10 +54,38 @@ class Signal:
         return self.ratio < self.needed
 
 
-def mean_error(budget: PrivacyBudget, *, n_labels: int, n_components: int = N_COMPONENTS) -> float:
-    """The noise of a label's mean in each coordinate, in spreads between people. Raises BudgetError."""
+def mean_error(budget: PrivacyBudget, *, n_labels: int, settings: object | None = None) -> float:
+    """The noise of a label's mean in each coordinate, in spreads between people. Raises BudgetError.
+
+    settings: of a generator that releases statistics; without any the defaults of `latent-statistics`.
+    """
+    n_latents, share = _released(default_statistics() if settings is None else settings, n_labels)
     per_label = budget.public_n_subjects / max(1, n_labels)
-    return noise_of(budget) * math.sqrt(n_components / SUMS_SHARE) / per_label
+    return noise_of(budget) * math.sqrt(n_latents / share) / per_label
+
+
+def count_noise(budget: PrivacyBudget) -> float:
+    """The standard deviation of a label's count in subjects, with the defaults of `latent-statistics`."""
+    settings = default_statistics()
+    bound = 1 + 2 * settings.group_weight**2  # of a subject's design matrix, with sex and age group
+    return noise_of(budget) * bound / math.sqrt(settings.counts_share)
+
+
+def default_statistics() -> LatentStatisticsConfig:
+    return cast("LatentStatisticsConfig", get_generator(STATISTICS).config_class())
+
+
+def _released(settings: object, n_labels: int) -> tuple[int, float]:
+    """The latents whose means are released, at most, and the share of the budget that they get.
+
+    Other releases than those of `latent-statistics` have no texture, and one release gets the whole budget.
+    """
+    n_latents = int(getattr(settings, "n_components", default_statistics().n_components))
+    if not hasattr(settings, "shares"):
+        return n_latents, 1.0
+    chosen = cast("LatentStatisticsConfig", settings)
+    has_texture = chosen.basis != "dct" and chosen.detail != "none"
+    return n_latents + chosen.n_texture * has_texture, chosen.shares(n_labels).sums
 
 
 def pull(budget: PrivacyBudget) -> float:
@@ -81,7 +113,7 @@ def signal_of(budget: PrivacyBudget, settings: object, *, n_labels: int) -> Sign
             needed=DROWNED_PULL,
             sentence=f"all gradients together are at most {found:.2%} of the noise in the weights",
         )
-    error = mean_error(budget, n_labels=n_labels, n_components=int(getattr(settings, "n_components", N_COMPONENTS)))
+    error = mean_error(budget, n_labels=n_labels, settings=settings)
     return Signal(
         ratio=1 / error,
         needed=1 / DROWNED_ERROR,

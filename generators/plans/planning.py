@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from generators.base import ConfigError
-from generators.plans.drowning import DROWNED_ERROR, ENOUGH_ERROR, epsilon_for, mean_error, noise_of
+from generators.plans.drowning import DROWNED_ERROR, ENOUGH_ERROR, count_noise, epsilon_for, mean_error, noise_of
 from generators.plans.record import Expectation, RecordRow, expectation_of, load_record
 from generators.privacy import PrivacyBudget
 from generators.registry import GENERATORS
@@ -92,7 +92,7 @@ def recommend(wish: Wish, record: Sequence[RecordRow] | None = None) -> Plan:
         generator=name,
         settings=_settings(name, wish, measured.get(name)),
         noise_multiplier=noise,
-        count_noise=noise * 1.32 / 0.05**0.5,
+        count_noise=count_noise(budget),
         label_error=error,
         enough_subjects=enough,
         needed_subjects=n if enough else math.ceil(needed_n),

@@ -8,8 +8,10 @@ import pytest
 
 from generators.accounting import epsilon_of
 from generators.base import BudgetError, ConfigError, DataError
+from generators.conditions import Vocabulary
+from generators.latent.release import Design
 from generators.latent_statistics import LatentStatisticsConfig
-from generators.plans.drowning import DrownedError, require_signal, signal_of
+from generators.plans.drowning import DrownedError, mean_error, require_signal, signal_of
 from generators.plans.planning import Wish, plan_lines, recommend
 from generators.plans.record import SCHEMA, RecordRow, expectation_of, load_record
 from generators.privacy import GaussianEvent, PrivacyBudget
@@ -135,13 +137,37 @@ SETTINGS = pytest.mark.parametrize("settings", [LatentStatisticsConfig(), VaeCon
     [
         pytest.param(100, 0.01, True, id="a hundredth"),
         pytest.param(100, 0.05, True, id="a twentieth"),
+        pytest.param(100, 0.1, True, id="a tenth"),
+        pytest.param(100, 1, False, id="epsilon 1"),
         pytest.param(100, 2, False, id="epsilon 2"),
+        pytest.param(500, 1, False, id="five hundred people"),
         pytest.param(5000, 0.05, False, id="many people"),
         pytest.param(500, 8, False, id="the usual"),
     ],
 )
 def test_what_noise_would_drown_is_refused(settings: object, n: int, epsilon: float, drowned: bool) -> None:
     assert signal_of(budget(n, epsilon), settings, n_labels=3).drowned == drowned
+
+
+@pytest.mark.parametrize("n_labels", [1, 3, 7])
+def test_the_error_is_that_of_the_release_whose_settings_are_given(n_labels: int) -> None:
+    """In words of the release: noise of sums, radius sqrt(latents), over the people of a label."""
+    settings = LatentStatisticsConfig()
+    few = LatentStatisticsConfig(n_components=10, detail="none", sums_share=0.2)
+    wish = Wish(budget=budget(500, 1), n_labels=n_labels)
+    noise = recommend(wish, []).noise_multiplier
+    for chosen, n_latents in ((settings, settings.n_components + settings.n_texture), (few, 10)):
+        std = noise * math.sqrt(n_latents) / math.sqrt(chosen.shares(n_labels).sums)
+        assert mean_error(wish.budget, n_labels=n_labels, settings=chosen) == pytest.approx(std / (500 / n_labels))
+    assert recommend(wish, []).label_error == mean_error(wish.budget, n_labels=n_labels, settings=settings)
+
+
+def test_the_noise_of_counts_is_that_which_the_release_draws() -> None:
+    settings = LatentStatisticsConfig()
+    vocabulary = Vocabulary(labels=("a", "b"), sexes=("F", "M"), age_groups=("0-17", "18-39"))
+    norm = Design(vocabulary=vocabulary, group_weight=settings.group_weight).norm
+    found = recommend(Wish(budget=budget(500, 1)), [])
+    assert found.count_noise == pytest.approx(found.noise_multiplier * norm**2 / settings.shares(2).counts ** 0.5)
 
 
 @SETTINGS
