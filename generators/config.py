@@ -22,8 +22,9 @@ def setting(
 ) -> Any:
     """A field of a config: its default, what it means with its unit, its limits (both allowed).
 
-    changes_privacy: whether it enters the guarantee (noise, clipping, rates, steps). What does not can be changed
-    freely: it costs quality or time, never privacy.
+    changes_privacy: whether it enters the mechanisms that the guarantee is of: noise, clipping and other bounds of a
+    subject's part, rates, steps, shares of the budget. The budget bounds epsilon all the same. What does not enter can
+    be changed freely: it costs quality or time, never privacy.
     """
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "changes_privacy": changes_privacy})
 

@@ -44,7 +44,7 @@ FEWEST_LEADING = 2
 
 @dataclass(frozen=True, kw_only=True)
 class LatentStatisticsConfig:
-    """Settings. The guarantee rests on the budget alone: each of these moves quality, none the epsilon."""
+    """Settings. The budget bounds epsilon whatever is chosen; shares and clipping say how it is spent."""
 
     basis: str = setting(
         "auto",
@@ -60,21 +60,28 @@ class LatentStatisticsConfig:
         0.5, "power of the public deviation that each latent is divided by, 0 to 1", low=0, high=1
     )
     radius_quantile: float = setting(
-        0.9, "share of public images that the clipping radius leaves whole", low=0.1, high=1
+        0.9, "share of public images that the clipping radius leaves whole", low=0.1, high=1, changes_privacy=True
     )
     residual_factor: float = setting(
-        0.9, "clipping radius of residuals, as a share of the root of their public variance", low=0.05, high=3
+        0.9,
+        "clipping radius of residuals, as a share of the root of their public variance",
+        low=0.05,
+        high=3,
+        changes_privacy=True,
     )
-    counts_share: float = setting(0.03, "share of the budget for counts", low=0.001, high=0.9)
-    sums_share: float = setting(0.37, "share of the budget for sums", low=0.01, high=0.95)
+    counts_share: float = setting(0.03, "share of the budget for counts", low=0.001, high=0.9, changes_privacy=True)
+    sums_share: float = setting(0.37, "share of the budget for sums", low=0.01, high=0.95, changes_privacy=True)
     discriminant_share: float = setting(
         0.4,
         "share of the budget for a classifier of the labels, where there are 2 to 4; more go without, half of it to "
         "sums; what is left goes to covariance",
         low=0,
         high=0.9,
+        changes_privacy=True,
     )
-    group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
+    group_weight: float = setting(
+        0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1, changes_privacy=True
+    )
     shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
     detail: str = setting(
         "lenders",

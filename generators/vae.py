@@ -48,7 +48,11 @@ class VaeConfig(PrivateSettings):
     average: float = setting(0.8, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
     views: int = setting(1, "images of one subject, or views of them, that one step looks at", low=1, high=64)
     latents_share: float = setting(
-        0.5, "share of the budget for the release of latents; the rest trains the decoder", low=0.01, high=0.99
+        0.5,
+        "share of the budget for the release of latents; the rest trains the decoder",
+        low=0.01,
+        high=0.99,
+        changes_privacy=True,
     )
     n_latents: int = setting(32, "latent dimensions", low=1, high=1024)
     width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)

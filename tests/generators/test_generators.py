@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from generators.base import BudgetError, CellCount, ConfigError, DataError, GeneratorError, ResumeError
+from generators.config import describe_config
 from generators.data import ImageSet
 from generators.folder import load_tensors, refuse_pickle, save_tensors
 from generators.groups import AGE_GROUPS, SEXES
 from generators.phantoms import LABELS, draw_phantoms
 from generators.privacy import PrivacyBudget, StepRecord
+from generators.registry import GENERATORS, get_generator
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
 
@@ -253,3 +255,27 @@ def test_a_run_killed_by_the_system_resumes_and_never_under_counts(cohort: Image
     card = load_card(tmp_path / "g")
     assert sum(event.steps for event in card.spend.events) == 40
     assert card.spend.spent_epsilon <= 8
+
+
+LOOP = {"batch_size", "n_steps", "max_grad_norm"}
+IN_THE_MECHANISMS = {
+    "latent-statistics": {
+        "radius_quantile", "residual_factor", "counts_share", "sums_share", "discriminant_share", "group_weight",
+    },
+    "latent-diffusion": LOOP | {"statistics_share"},
+    "private-evolution": {"n_rounds"},
+    "vae": LOOP | {"latents_share"},
+    "diffusion": LOOP | {"central_share"},
+    "gan": LOOP,
+    "lora": LOOP,
+    "mean-embedding": {"count_weight", "group_weight"},
+}  # fmt: skip
+
+
+def test_what_enters_the_mechanisms_stands_apart() -> None:
+    """Noise, bounds of a subject's part, rates, steps and shares of the budget, in every family."""
+    found = {
+        name: {str(row["name"]) for row in describe_config(get_generator(name).config_class) if row["changes_privacy"]}
+        for name in GENERATORS
+    }
+    assert found == IN_THE_MECHANISMS
