@@ -250,7 +250,7 @@ def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str
         return []
     shown = run.public is not None and (run.out / DETAIL).exists()  # networks, or the spectrum that lenders take on
     public = [public_entry(run.public, "detail")] if shown else []
-    return [*public, public_entry(None, "detail")] if run.images.channels == 1 else public
+    return [*public, public_entry(None, "detail")] if phantoms_fit(run.images) else public
 
 
 def _basis_entries(settings: LatentStatisticsConfig, kind: str, run: Run) -> list[dict[str, str]]:

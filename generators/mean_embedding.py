@@ -7,7 +7,7 @@ latents in a public basis; with `whitening` 0 and many components their kernel i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from generators.data import ImageSet
 from generators.detail.steps import add_phantom_detail
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent.basis import PublicBasis, fit_basis, unit_pixels
+from generators.latent.space import phantoms_fit
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.tensors import any_conditions, n_conditions, one_hot
 from generators.privacy import GaussianEvent, StepRecord
@@ -49,7 +50,7 @@ N_NOISE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class MeanEmbeddingConfig:
-    """Settings. The guarantee rests on the budget alone: each of these moves quality, none the epsilon."""
+    """Settings. The budget bounds epsilon whatever is chosen; weights enter the bound that noise is scaled to."""
 
     n_components: int = setting(32, "directions of the public latent space", low=2, high=512)
     whitening: float = setting(
@@ -57,13 +58,19 @@ class MeanEmbeddingConfig:
     )
     n_frequencies: int = setting(500, "random frequencies; each gives a cosine and a sine", low=1, high=100_000)
     kernel_width: float = setting(1.0, "the kernel's width, in median distances of public images", low=0.01, high=100)
-    count_weight: float = setting(0.2, "weight of the counts against features in the shared bound", low=0.01, high=1)
-    group_weight: float = setting(0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1)
+    count_weight: float = setting(
+        0.2, "weight of the counts against features in the shared bound", low=0.01, high=1, changes_privacy=True
+    )
+    group_weight: float = setting(
+        0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1, changes_privacy=True
+    )
     public_steps: int = setting(400, "network steps towards the public embedding, before the private one", low=0)
     n_steps: int = setting(1200, "network steps towards the released embedding, free", low=1)
     learning_rate: float = setting(2e-3, "Adam's rate", low=1e-7, high=1)
     width: int = setting(128, "units of a layer of the network", low=8, high=4096)
-    detail: bool = setting(True, "add detail of phantoms to what the latent space expresses (one channel only)")
+    detail: bool = setting(
+        True, "add detail of phantoms to what the latent space expresses (grey images of 16 to 512 pixels)"
+    )
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
 
@@ -94,6 +101,7 @@ class MeanEmbedding:
     def train(self, run: Run) -> GeneratorCard:
         """See the protocol. A run killed between record and release is charged and has to be paid again."""
         settings = build_config(MeanEmbeddingConfig, run.config)
+        settings = replace(settings, detail=settings.detail and phantoms_fit(run.images))
         words = _words(settings, Vocabulary.of(run.images, settings.labels))
         conditions = one_hot(words.vocabulary, words.vocabulary.numbers(run.images))
         public = public_or_phantoms(run.public, run.images)
@@ -110,7 +118,7 @@ class MeanEmbedding:
         network = _fitted(run, settings, words, features, guide)
         save_tensors(run.out / WEIGHTS, network_tensors(network))
         used = [public_entry(run.public, "basis, kernel width, pretraining")]
-        if settings.detail and run.images.channels == 1:
+        if settings.detail:
             used.append(public_entry(None, "detail"))
         return finish_run(
             run,

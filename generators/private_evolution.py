@@ -26,6 +26,7 @@ from generators.data import ImageSet
 from generators.detail.steps import add_phantom_detail
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent.basis import Array, PublicBasis, fit_basis, unit_pixels
+from generators.latent.space import phantoms_fit
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.simulators import Candidates, LatentSimulator, PhantomSimulator, Simulator, Tensors
 from generators.releases.votes import PHASE, Voters, noisy_votes, survivors, weights_of
@@ -59,7 +60,9 @@ class PrivateEvolutionConfig:
     )
     n_simulated: int = setting(64, "directions that the public simulator varies, at most", low=2, high=512)
     simulator: str = setting("auto", "phantoms, public, or auto: the public set where one is given")
-    detail: bool = setting(True, "add detail of phantoms where the simulator draws none (one channel only)")
+    detail: bool = setting(
+        True, "add detail of phantoms where the simulator draws none (grey images of 16 to 512 pixels)"
+    )
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
 
@@ -97,6 +100,8 @@ class PrivateEvolution:
         """See the protocol. Rounds that a killed run recorded and lost stay charged and are not cast again."""
         settings = build_config(PrivateEvolutionConfig, run.config)
         by_phantoms = _by_phantoms(settings, run)
+        # Colour and small images have no phantoms to lend them detail, and a phantom needs none.
+        settings = replace(settings, detail=settings.detail and not by_phantoms and phantoms_fit(run.images))
         vocabulary = Vocabulary.of(run.images, settings.labels)
         plan = make_plan(
             run.budget, batch_size=run.budget.public_n_subjects, n_steps=settings.n_rounds, max_grad_norm=1.0
@@ -116,12 +121,14 @@ class PrivateEvolution:
         reserve_plan(plan, run)
         _evolve(simulator, basis, vocabulary, run, plan=plan, settings=settings, n_candidates=n_candidates)
         used = [public_entry(run.public, "votes" if by_phantoms else "votes and simulator")]
+        if by_phantoms or settings.detail:
+            used.append(public_entry(None, "simulator" if by_phantoms else "detail"))
         return finish_run(
             run,
             name=NAME,
             settings=replace(settings, simulator="phantoms" if by_phantoms else "public"),
             vocabulary=vocabulary,
-            public_data=[*used, public_entry(None, "simulator" if by_phantoms else "detail")],
+            public_data=used,
             packages=("scipy",),
             notes=("sex and age group are the simulator's, not voted on",),
         )
@@ -156,8 +163,12 @@ def _by_phantoms(settings: PrivateEvolutionConfig, run: Run) -> bool:
     if wish == "public" and run.public is None:
         raise ConfigError("is public without a public set", where="simulator", remedy="name a public set or phantoms")
     by_phantoms = wish == "phantoms" or (wish == "auto" and run.public is None)
-    if by_phantoms and run.images.channels != 1:
-        raise ConfigError("phantoms are grey", where="simulator", remedy="name a public set of colour images")
+    if by_phantoms and not phantoms_fit(run.images):
+        raise ConfigError(
+            "phantoms are grey, of 16 to 512 pixels",
+            where="simulator",
+            remedy="name a public set of images like these",
+        )
     return by_phantoms
 
 

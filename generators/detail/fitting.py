@@ -20,6 +20,7 @@ from generators.detail.network import KINDS, MOST_DOUBT, DetailNetwork, TorchBas
 from generators.detail.spectrum import radial_power, sharpness
 from generators.detail.views import random_views
 from generators.latent.basis import Array, PublicBasis, unit_pixels
+from generators.latent.space import phantoms_fit
 from generators.public.images import public_or_phantoms
 from generators.public.pretraining import pretrain
 
@@ -75,14 +76,14 @@ class PublicImages:
 
 
 def gather_public(public: ImageSet | None, like: ImageSet) -> PublicImages:
-    """The operator's images, told apart by sharpness, and phantoms unless images are coloured."""
+    """The operator's images, told apart by sharpness, and phantoms where there are any like these."""
     parts: list[Tensor] = []
     kinds: list[NDArray[np.intp]] = []
     if public is not None:
         parts.append(_tensor(public))
         grey = parts[0].mean(1).numpy()
         kinds.append(np.where(sharpness(grey) >= SOFT_BELOW, KINDS.index("sharp"), KINDS.index("soft")))
-    if like.channels == 1:
+    if phantoms_fit(like):
         parts.append(_tensor(public_or_phantoms(None, like)))
         kinds.append(np.full(len(parts[-1]), KINDS.index("phantom")))
     return PublicImages(images=torch.cat(parts), kinds=np.concatenate(kinds))

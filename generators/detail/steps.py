@@ -25,8 +25,9 @@ from generators.detail.sampling import NetworkDetail, Pixels, as_grey, corrected
 from generators.detail.spectrum import detail_gains
 from generators.folder import load_tensors, save_tensors
 from generators.latent.basis import Array, PublicBasis, unit_pixels
+from generators.latent.space import phantoms_fit
 from generators.networks.tensors import pick_device
-from generators.phantoms import draw_phantoms
+from generators.phantoms import can_draw, draw_phantoms
 from generators.public.copies import check_copies
 
 HOW = ("none", "lenders", "network")
@@ -74,10 +75,11 @@ def add_detail(
     rng: np.random.Generator,
     progress: Progress,
 ) -> Pixels:
-    """Images [n, D] of low images [n, D] and their latents, as `how` says. Lenders are grey: colour gets none."""
+    """Images [n, D] of low images [n, D] and their latents, as `how` says. Phantoms lend where any are alike."""
     if how == "none":
         return low
-    lent = phantom_detail(latents, basis=basis, size=card.image_size, rng=rng) if card.channels == 1 else None
+    lends = can_draw(size=card.image_size, channels=card.channels)
+    lent = phantom_detail(latents, basis=basis, size=card.image_size, rng=rng) if lends else None
     if how == "network":
         network = NetworkDetail.load(folder / FILE, channels=card.channels)
         return network.add(low, basis=basis, rng=rng, progress=progress, start=lent)
@@ -94,7 +96,7 @@ def fit_detail(run: Run, basis: PublicBasis, *, how: str, n_steps: int) -> Publi
     Free of privacy cost, and quick where the networks are there already. Returns the public images for
     `calibrate_detail`; None where it has nothing to do. Raises ConfigError.
     """
-    if check_how(how) == "none" or (how == "lenders" and (run.public is None or run.images.channels != 1)):
+    if check_how(how) == "none" or (how == "lenders" and (run.public is None or not phantoms_fit(run.images))):
         return None
     shown = gather_public(run.public, run.images)
     if how == "network" and not (run.out / FILE).exists():
@@ -118,13 +120,15 @@ def calibrate_detail(
 
     Post-processing of the release and public images alone. A network that pastes public images gives way to lenders.
     """
+    if how == "lenders" and not phantoms_fit(run.images):
+        return "none", []
     if shown is None:
         return how, []
     if how == "lenders":
         _calibrate_lenders(run, basis, shown, draws)
         return how, []
     notes, passed = _calibrate_network(run, basis, shown, draws)
-    if passed or run.images.channels != 1:
+    if passed or not phantoms_fit(run.images):
         return ("network" if passed else "none"), notes
     (run.out / FILE).unlink()
     return calibrate_detail(run, basis, shown, draws, how="lenders")[0], notes
@@ -136,7 +140,7 @@ def _calibrate_network(run: Run, basis: PublicBasis, shown: PublicImages, draws:
     rng = np.random.default_rng(run.seed)
     low, latents = draws(N_CALIBRATION, rng)
     size = shown.images.shape[-1]
-    lent = phantom_detail(latents, basis=basis, size=size, rng=rng) if channels == 1 else None
+    lent = phantom_detail(latents, basis=basis, size=size, rng=rng) if phantoms_fit(run.images) else None
     detail = network.draw(low, basis=basis, rng=rng, progress=no_progress, start=lent)
     gains = detail_gains(as_grey(low, channels), as_grey(detail, channels), shown.spectrum)
     network = replace(network, gains=gains)

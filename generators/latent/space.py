@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.base import ConfigError
+from generators.base import ConfigError, ResumeError
 from generators.data import ImageSet
 from generators.folder import load_tensors, save_tensors
 from generators.latent.basis import MOST_PUBLIC_IMAGES, Array, PublicBasis, fit_basis, unit_pixels
 from generators.latent.cosine_basis import cosine_basis
 from generators.latent.texture import Texture, fit_texture, has_texture
+from generators.phantoms import can_draw
 from generators.public.images import public_or_phantoms
 
 BASES = ("auto", "pca", "dct")
-SMALLEST_PHANTOM = 16
 
 Pixels = NDArray[np.float32]
 
@@ -81,8 +81,12 @@ class LatentSpace:
 
     @classmethod
     def load(cls, path: Path) -> LatentSpace:
-        """Read what `save` wrote. Raises ResumeError."""
+        """Read what `save` wrote. Raises ResumeError, also for what an earlier version wrote."""
         found = load_tensors(path)
+        if missing := {"mean", "directions", "scale", "radii", "spread"} - set(found):
+            raise ResumeError(
+                f"holds no {min(missing)}, as of an earlier version", where=str(path), remedy="train again"
+            )
         mean, directions, scale = (found[name].astype(np.float32) for name in ("mean", "directions", "scale"))
         spread = found["spread"].astype(np.float64)
         inner, outer = (float(value) for value in found["radii"].astype(np.float64))
@@ -104,8 +108,8 @@ def chosen_basis(basis: str, images: ImageSet, public: ImageSet | None) -> str:
 
 
 def phantoms_fit(images: ImageSet) -> bool:
-    """Whether phantoms can be drawn like these: grey, and not too small for anatomy."""
-    return images.channels == 1 and images.images.shape[1] >= SMALLEST_PHANTOM
+    """Whether phantoms can be drawn like these: grey, and neither too small nor too large for anatomy."""
+    return can_draw(size=images.images.shape[1], channels=images.channels)
 
 
 def fit_space(

@@ -4,6 +4,6 @@ No person was imaged. Anatomy, factors and findings are drawn from a seed, so ev
 """
 
 from generators.phantoms.anatomy import LABELS, SITES
-from generators.phantoms.cohort import PhantomCohort, draw_phantoms, write_phantom_cohort
+from generators.phantoms.cohort import PhantomCohort, can_draw, draw_phantoms, write_phantom_cohort
 
-__all__ = ["LABELS", "SITES", "PhantomCohort", "draw_phantoms", "write_phantom_cohort"]
+__all__ = ["LABELS", "SITES", "PhantomCohort", "can_draw", "draw_phantoms", "write_phantom_cohort"]

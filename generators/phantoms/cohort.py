@@ -19,6 +19,7 @@ from generators.phantoms.anatomy import LABELS, SITES, Anatomy, Visit, draw_anat
 from generators.phantoms.render import render
 
 BIT_DEPTHS = (8, 12)
+SMALLEST, LARGEST = 16, 512  # pixels a side: fewer show no anatomy
 PIXELS_AT_ONCE = 1 << 19
 
 MAPPING = """\
@@ -49,6 +50,11 @@ class PhantomCohort:
 
     images: ImageSet
     ages: NDArray[np.int64]
+
+
+def can_draw(*, size: int, channels: int) -> bool:
+    """Whether there are phantoms like images of so many pixels a side and channels: grey ones, 16 to 512 pixels."""
+    return channels == 1 and SMALLEST <= size <= LARGEST
 
 
 def draw_phantoms(
@@ -115,8 +121,8 @@ def _check(n_subjects: int, size: int, bit_depth: int, max_images: int, labels: 
         raise ConfigError(
             f"{n_subjects} subjects of {max_images} images", where="phantoms", remedy="ask for at least 1"
         )
-    if not 16 <= size <= 512:
-        raise ConfigError(f"is {size}", where="size", remedy="choose 16 to 512 pixels")
+    if not SMALLEST <= size <= LARGEST:
+        raise ConfigError(f"is {size}", where="size", remedy=f"choose {SMALLEST} to {LARGEST} pixels")
     if bit_depth not in BIT_DEPTHS:
         raise ConfigError(f"is {bit_depth}", where="bit depth", remedy="choose 8 or 12")
     unknown = set(labels) - set(LABELS)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generators.base import ConfigError
+from generators.base import ConfigError, ResumeError
 from generators.data import ImageSet
+from generators.folder import save_tensors
 from generators.latent.basis import fit_basis, unit_pixels
 from generators.latent.cosine_basis import cosine_basis
 from generators.latent.space import LatentSpace, chosen_basis, fit_space, public_covariance, within_labels
@@ -129,3 +130,13 @@ def test_principal_directions_of_many_images_are_those_of_few() -> None:
     overlap = np.linalg.svd(few.directions @ many.directions.T, compute_uv=False)
     assert overlap.min() > 0.9
     assert np.allclose(many.directions @ many.directions.T, np.eye(4), atol=1e-4)
+
+
+@pytest.mark.parametrize("lost", ["mean", "directions", "scale", "radii", "spread"])
+def test_a_space_of_an_earlier_version_is_refused_in_a_line(lost: str, tmp_path: Path) -> None:
+    path = tmp_path / "basis.safetensors"
+    tensors = {name: np.ones(2) for name in ("mean", "directions", "scale", "radii", "spread") if name != lost}
+    save_tensors(path, tensors)
+    with pytest.raises(ResumeError, match=rf"basis\.safetensors: holds no {lost}, .*; train again") as error:
+        LatentSpace.load(path)
+    assert "\n" not in str(error.value)
