@@ -110,7 +110,7 @@ def assert_refused(written: Mapping[str, dict[str, object]]) -> None:
         Facts({"spent_epsilon": math.inf})
     left = Facts({name: value for name, value in facts.items() if name not in ("privacy_unit", "accountant")})
     assert "spent_epsilon" not in left
-    for profile in ("controlled", "public"):
+    for profile in ("internal", "controlled", "public"):
         decision = decide(load_profile(profile), left)
         assert decision.outcome is not Outcome.PASS
         blocked = {result.id for result in decision.results if result.outcome is not Outcome.PASS}
@@ -120,7 +120,7 @@ def assert_refused(written: Mapping[str, dict[str, object]]) -> None:
 def test_the_same_rules_let_a_private_card_through() -> None:
     """So that it is the reference which is refused above, not every card."""
     facts = Facts({"spent_epsilon": 2.9, "delta": 1e-6, "privacy_unit": "subject", "accountant": "prv"})
-    for profile in ("controlled", "public"):
+    for profile in ("internal", "controlled", "public"):
         found = {result.id: result.outcome for result in decide(load_profile(profile), facts).results}
         assert {found[name] for name in ("epsilon", "unit", "accountant")} == {Outcome.PASS}
 
