@@ -1,7 +1,6 @@
 """Do private synthetic images help where a class is rare? Real + synthetic against real alone, paired over splits.
 
-    python tests/benchmarks/generators/augmentation.py --data brain_mri_tumor --generator latent-statistics --epsilon 8 \
-      --out augmentation.jsonl
+    python tests/benchmarks/generators/augmentation.py --data brain_mri_tumor --epsilon 8 --out augmentation.jsonl
 
 In each split the rare class is cut to a number of subjects in the training part, a generator is trained on what is left
 and draws as many images of every label, and the same judges learn rare-or-not with and without them. Each arm's
