@@ -17,6 +17,7 @@ def test_officers_vote_and_sign(sign_in, people, in_review):
         page.get_by_role("button", name="Vote").click()
         expect(page.get_by_text("Vote: done.")).to_be_visible()
     for page in officers:
+        page.wait_for_load_state()  # a page that still loads can abort the next one
         page.goto("/")
         page.get_by_role("link", name="Sign the digest (Chest X-rays)").click()
         page.get_by_label("Password").fill(people.password)
