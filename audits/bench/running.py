@@ -153,7 +153,7 @@ def _result(cell: Cell, figures: Mapping[str, float | None], *, refused: str = "
         by_judge={},
         spend=None,
         versions={name: version(name) for name in LIBRARIES},
-        machine=f"{platform.platform()}, {multiprocessing.cpu_count()} cores",
+        machine=f"{platform.system()} {platform.machine()}, {multiprocessing.cpu_count()} cores",
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         refused=refused,
     )
