@@ -59,7 +59,7 @@ class Plan:
 
     settings: for --set. noise_multiplier: of one release under the whole budget. count_noise: standard deviation of a
     label's noisy count, in subjects. label_error: noise of a label's mean, in spreads between people.
-    enough_subjects: whether that is a quarter at most; needed_subjects, needed_epsilon: either of which makes it so.
+    enough_subjects: whether that is ENOUGH_ERROR at most; needed_subjects, needed_epsilon: either of which makes it so.
     expected: of the recommended generator, None where nothing near was measured. others: of the other generators.
     """
 
@@ -164,9 +164,10 @@ def plan_lines(plan: Plan, wish: Wish) -> list[str]:
         *(f"  {name}: {_in_words(found)}" for name, found in plan.others.items()),
     ]
     if not plan.enough_subjects:
+        epsilon = math.ceil(plan.needed_epsilon * 10) / 10
         lines.append(
             f"TOO SMALL: {budget.public_n_subjects} subjects are too few for epsilon {budget.target_epsilon:g} and "
-            f"{wish.n_labels} labels: about {plan.needed_subjects} subjects, or epsilon {plan.needed_epsilon:.2g}, "
+            f"{wish.n_labels} labels: about {plan.needed_subjects} subjects, or epsilon {epsilon:g}, "
             "would be enough; merging labels helps too"
             + ("; `train` refuses it" if plan.label_error > DROWNED_ERROR else "")
         )

@@ -11,7 +11,7 @@ from generators.base import BudgetError, ConfigError, DataError
 from generators.conditions import Vocabulary
 from generators.latent.release import Design
 from generators.latent_statistics import LatentStatisticsConfig
-from generators.plans.drowning import DrownedError, mean_error, require_signal, signal_of
+from generators.plans.drowning import ENOUGH_ERROR, DrownedError, mean_error, require_signal, signal_of
 from generators.plans.planning import Wish, plan_lines, recommend
 from generators.plans.record import SCHEMA, RecordRow, expectation_of, load_record
 from generators.privacy import GaussianEvent, PrivacyBudget
@@ -187,6 +187,6 @@ def test_a_reference_without_privacy_has_no_noise_to_drown_in() -> None:
 
 def test_needed_epsilon_is_that_of_the_needed_noise() -> None:
     found = recommend(Wish(budget=budget(60, 0.3), n_labels=4), [])
-    noise = found.noise_multiplier * 0.25 / found.label_error
+    noise = found.noise_multiplier * ENOUGH_ERROR / found.label_error
     event = GaussianEvent(noise_multiplier=noise, sample_rate=1.0, steps=1)
     assert epsilon_of([event], 1e-6, "prv") == pytest.approx(found.needed_epsilon, rel=1e-6)
