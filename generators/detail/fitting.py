@@ -19,8 +19,9 @@ from generators.data import ImageSet
 from generators.detail.network import KINDS, MOST_DOUBT, DetailNetwork, TorchBasis, blend_latents, flow_error
 from generators.detail.spectrum import radial_power, sharpness
 from generators.detail.views import random_views
-from generators.latent.basis import Array, PublicBasis, unit_pixels
+from generators.latent.basis import Array, PublicBasis
 from generators.latent.space import phantoms_fit
+from generators.networks.tensors import image_tensor
 from generators.public.images import public_or_phantoms
 from generators.public.pretraining import pretrain
 
@@ -80,11 +81,11 @@ def gather_public(public: ImageSet | None, like: ImageSet) -> PublicImages:
     parts: list[Tensor] = []
     kinds: list[NDArray[np.intp]] = []
     if public is not None:
-        parts.append(_tensor(public))
+        parts.append(image_tensor(public))
         grey = parts[0].mean(1).numpy()
         kinds.append(np.where(sharpness(grey) >= SOFT_BELOW, KINDS.index("sharp"), KINDS.index("soft")))
     if phantoms_fit(like):
-        parts.append(_tensor(public_or_phantoms(None, like)))
+        parts.append(image_tensor(public_or_phantoms(None, like)))
         kinds.append(np.full(len(parts[-1]), KINDS.index("phantom")))
     return PublicImages(images=torch.cat(parts), kinds=np.concatenate(kinds))
 
@@ -172,8 +173,3 @@ def _trained(
         message="training detail on public images",
     )
     return network.eval()
-
-
-def _tensor(images: ImageSet) -> Tensor:
-    side = images.images.shape[1]
-    return torch.from_numpy(unit_pixels(images)).reshape(len(images), side, side, images.channels).movedim(-1, 1)

@@ -43,7 +43,7 @@ from generators.groups import AGE_GROUPS
 from generators.privacy import PrivacyBudget
 from generators.runner import sample_generator, train_generator
 from generators.splits import split_by_subject
-from generators.tables import resize_images
+from generators.tables import read_public, resize_images
 
 DATA = Path("../shared/data/cxr_nih_1000")
 SIZE = 64
@@ -88,14 +88,7 @@ def load_cohort(folder: Path) -> Cohort:
 
 def load_public(path: Path | None) -> ImageSet | None:
     """The public set at SIZE pixels; None for phantoms alone."""
-    if path is None:
-        return None
-    with np.load(path) as archive:
-        medmnist = "train_images" in archive.files
-        images = archive["train_images" if medmnist else "images"]
-        names = [name for name in ("train_labels", "label") if name in archive.files]
-        label = archive[names[0]].ravel().astype(str) if names else None
-    return resize_images(ImageSet(images=images, label=label), SIZE)
+    return None if path is None else resize_images(read_public(path), SIZE)
 
 
 class SmallNetwork(nn.Module):
