@@ -179,9 +179,10 @@ def noise_multiplier_for(
     return high
 
 
-def release_noise(budget: PrivacyBudget, already: Sequence[GaussianEvent]) -> float:
+def release_noise(budget: PrivacyBudget, already: Sequence[GaussianEvent] = (), *, share: float = 1.0) -> float:
     """The noise multiplier of one release with what earlier attempts, killed and charged, left of the budget.
 
+    share: of the whole release's precision, sigma^-2, that this one takes; what is left of the budget is for others.
     Raises BudgetError where they left so little that the release would be little but noise.
     """
 
@@ -199,7 +200,7 @@ def release_noise(budget: PrivacyBudget, already: Sequence[GaussianEvent]) -> fl
     if already and found > MOST_NOISE_AGAIN * noise(()):
         before = epsilon_of(already, budget.target_delta, budget.accountant)
         raise _spent(before, budget.target_epsilon)
-    return found
+    return found / math.sqrt(share)
 
 
 def _spent(before: float, target: float) -> BudgetError:

@@ -7,7 +7,6 @@ be guided. The warm-up is that of DP-FETA (Li et al. 2025) with the sensitivity 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from generators.accounting import noise_multiplier_for
+from generators.accounting import release_noise
 from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
@@ -207,15 +206,7 @@ def _warm_up_event(settings: DiffusionConfig, run: Run) -> tuple[GaussianEvent, 
     """The release of central images: the Gaussian mechanism that alone would spend `central_share` of the budget."""
     if not settings.central_share:
         return ()
-    budget = run.budget
-    whole = noise_multiplier_for(
-        target_epsilon=budget.target_epsilon,
-        delta=budget.target_delta,
-        sample_rate=1.0,
-        steps=1,
-        accountant=budget.accountant,
-    )
-    noise = whole / math.sqrt(settings.central_share)
+    noise = release_noise(run.budget, share=settings.central_share)
     return (GaussianEvent(noise_multiplier=noise, sample_rate=1.0, steps=1),)
 
 

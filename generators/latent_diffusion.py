@@ -8,7 +8,6 @@ costs nothing more; the rest of the budget lets private latents correct it, one 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.accounting import epsilon_of, noise_multiplier_for, spend_of
+from generators.accounting import epsilon_of, release_noise, spend_of
 from generators.base import (
     BudgetError,
     CellCount,
@@ -228,12 +227,8 @@ def _share_of(budget: PrivacyBudget, share: float) -> PrivacyBudget:
     """The budget of a Gaussian mechanism that takes `share` of what the whole budget's one would add to mu squared."""
     if not budget.is_private:
         return budget
-    delta, accountant = budget.target_delta, budget.accountant
-    whole = noise_multiplier_for(
-        target_epsilon=budget.target_epsilon, delta=delta, sample_rate=1.0, steps=1, accountant=accountant
-    )
-    event = GaussianEvent(noise_multiplier=whole / math.sqrt(share), sample_rate=1.0, steps=1)
-    return replace(budget, target_epsilon=epsilon_of((event,), delta, accountant))
+    event = GaussianEvent(noise_multiplier=release_noise(budget, share=share), sample_rate=1.0, steps=1)
+    return replace(budget, target_epsilon=epsilon_of((event,), budget.target_delta, budget.accountant))
 
 
 def _plan(budget: PrivacyBudget, settings: LatentDiffusionConfig, already: Sequence[GaussianEvent]) -> DpSgdPlan:

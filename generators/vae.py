@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from generators.accounting import noise_multiplier_for
+from generators.accounting import release_noise
 from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
@@ -23,13 +23,14 @@ from generators.config import build_config, setting
 from generators.data import ImageSet
 from generators.folder import load_card, save_tensors
 from generators.gradients.subjects import Loss
+from generators.latent.release import planned_events
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.halves import SAMPLE_CHUNK, ConvDown, ConvUp, decode_in_chunks
 from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.pretraining import pretrain
 from generators.releases.vae_latents import FILE as LATENTS
-from generators.releases.vae_latents import PublicPosterior, draw_latents, planned_events, release_latents
+from generators.releases.vae_latents import SHARES, PublicPosterior, draw_latents, release_latents
 from generators.training import DpSgdPlan, PrivateSettings, make_plan, reserve_plan, train_network
 
 NAME = "vae"
@@ -171,7 +172,7 @@ def _train_decoder(
         seed=run.seed,
         progress=run.progress,
     )
-    latents_noise = _latents_noise(settings, run)
+    latents_noise = release_noise(run.budget, share=settings.latents_share)
     plan = _plan(settings, run, latents_noise)
     reserve_plan(plan, run)
     posterior = _encoded(network, images, conditions)
@@ -187,25 +188,13 @@ def _train_decoder(
     train_network(network.decoder, loss, run, settings, images=images, conditions=given, plan=plan)
 
 
-def _latents_noise(settings: VaeConfig, run: Run) -> float:
-    """The noise multiplier of the release as a whole: the budget's own, its share of the precision taken."""
-    whole = noise_multiplier_for(
-        target_epsilon=run.budget.target_epsilon,
-        delta=run.budget.target_delta,
-        sample_rate=1.0,
-        steps=1,
-        accountant=run.budget.accountant,
-    )
-    return float(whole / settings.latents_share**0.5)
-
-
 def _plan(settings: VaeConfig, run: Run, latents_noise: float | None = None) -> DpSgdPlan:
     return make_plan(
         run.budget,
         batch_size=settings.batch_size,
         n_steps=settings.n_steps,
         max_grad_norm=settings.max_grad_norm,
-        already=() if latents_noise is None else planned_events(latents_noise),
+        already=() if latents_noise is None else planned_events(latents_noise, SHARES),
     )
 
 

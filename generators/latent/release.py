@@ -31,6 +31,8 @@ from generators.latent.discriminant import Descent, descend
 from generators.privacy import GaussianEvent, StepRecord
 from generators.secure_random import secure_normal, secure_symmetric_normal
 
+PHASES = ("means", "covariance", "discriminant")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
@@ -186,25 +188,26 @@ def release(
     shares: Shares,
     recorder: SpendRecorder,
     first_step: int = 0,
+    phases: tuple[str, str, str] = PHASES,
 ) -> Release:
-    """Draw the noisy statistics once. Each mechanism is recorded before its noise is drawn."""
+    """Draw the noisy statistics once. Each mechanism is recorded, as `phases`, before its noise is drawn."""
     events = planned_events(noise_multiplier, shares)
     norm, radius = design.norm, bounds.radius
     design_noise = noise_multiplier * norm**2 / math.sqrt(shares.counts)
     sums_noise = noise_multiplier * norm * radius / math.sqrt(shares.sums)
-    _record(recorder, first_step, events[0], "means")
+    _record(recorder, first_step, events[0], phases[0])
     counted = exact_design(data) + secure_symmetric_normal(design.size, design_noise)
     counted = np.where(design.may_meet(), counted, 0.0)
     summed = exact_sums(data, radius)
     summed = summed + secure_normal(summed.shape, sums_noise)
     effects = fit_effects(counted, summed, sums_noise=sums_noise, design=design)
-    _record(recorder, first_step + 1, events[1], "covariance")
+    _record(recorder, first_step + 1, events[1], phases[1])
     moments_noise = noise_multiplier * bounds.residual_radius**2 / math.sqrt(shares.moments)
     moments = exact_moments(data, effects, bounds=bounds)
     moments = moments + secure_symmetric_normal(len(bounds.leading), moments_noise)
     weights = np.zeros((data.latents.shape[1], design.n_labels))
     if shares.discriminant:
-        _record(recorder, first_step + 2, events[2], "discriminant")
+        _record(recorder, first_step + 2, events[2], phases[2])
         weights = _noisy_weights(data, effects, events[2], design=design, bounds=bounds)
     return Release(
         design=counted,

@@ -9,7 +9,6 @@ posterior, which costs nothing.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,22 +20,13 @@ from torch import Tensor
 from generators.base import Run
 from generators.conditions import Vocabulary
 from generators.folder import load_tensors, save_tensors
-from generators.latent.basis import Array, clip_norms
-from generators.latent.release import (
-    Design,
-    PrivateLatents,
-    Shares,
-    exact_design,
-    exact_sums,
-    fit_effects,
-    positive_part,
-)
-from generators.privacy import GaussianEvent, StepRecord
-from generators.secure_random import secure_normal, secure_symmetric_normal
+from generators.latent.basis import Array
+from generators.latent.release import Bounds, Design, PrivateLatents, Shares, positive_part, release
 from generators.steps_log import read_log
 
 FILE = "latents.safetensors"
-PHASES = ("latent means", "latent covariance")
+# The last is never paid for: these shares leave nothing to a classifier.
+PHASES = ("latent means", "latent covariance", "latent discriminant")
 SHARES = Shares(counts=0.05, sums=0.7, moments=0.25)
 GROUP_WEIGHT = 0.4
 RADIUS_QUANTILE = 0.9
@@ -80,15 +70,6 @@ class PublicPosterior:
         return {"centre": self.centre, "scale": self.scale, "covariance": self.covariance, "spread": self.spread}
 
 
-def planned_events(noise_multiplier: float) -> tuple[GaussianEvent, GaussianEvent]:
-    """The two mechanisms, in order; together the Gaussian mechanism of that multiplier."""
-    first, second = (
-        GaussianEvent(noise_multiplier=noise_multiplier / math.sqrt(share), sample_rate=1.0, steps=1)
-        for share in (SHARES.first, SHARES.moments)
-    )
-    return first, second
-
-
 def release_latents(
     means: Tensor, public: PublicPosterior, vocabulary: Vocabulary, run: Run, *, noise_multiplier: float
 ) -> None:
@@ -116,25 +97,25 @@ def _release(
     data: PrivateLatents, design: Design, public: PublicPosterior, run: Run, *, radius: float, noise_multiplier: float
 ) -> dict[str, NDArray[np.generic]]:
     """Effects [p, l] and covariance [l, l], in units of the public scale."""
-    first, second = planned_events(noise_multiplier)
-    _record(run, 0, first)
-    counted = exact_design(data)
-    counted = counted + secure_symmetric_normal(len(counted), noise_multiplier * design.norm**2 / SHARES.counts**0.5)
-    counted = np.where(design.may_meet(), counted, 0.0)
-    sums_noise = noise_multiplier * design.norm * radius / SHARES.sums**0.5
-    summed = exact_sums(data, radius)
-    effects = fit_effects(
-        counted, summed + secure_normal(summed.shape, sums_noise), sums_noise=sums_noise, design=design
+    noisy = release(
+        data,
+        design=design,
+        bounds=Bounds(
+            radius=radius,
+            residual_radius=radius * RESIDUAL_FACTOR,
+            leading=np.arange(len(public.scale)),
+            public_n_subjects=run.budget.public_n_subjects,
+        ),
+        noise_multiplier=noise_multiplier,
+        shares=SHARES,
+        recorder=run.recorder,
+        phases=PHASES,
     )
-    _record(run, 1, second)
-    residual_radius = radius * RESIDUAL_FACTOR
-    residuals = clip_norms(clip_norms(data.latents, radius) - data.rows @ effects, residual_radius)
-    moments = (residuals * data.weights[:, None]).T @ residuals
-    moments_noise = noise_multiplier * residual_radius**2 / SHARES.moments**0.5
-    moments = moments + secure_symmetric_normal(len(moments), moments_noise)
-    n_subjects = max(float(np.trace(counted[: len(design.vocabulary.labels)][:, : len(design.vocabulary.labels)])), 10)
-    covariance = shrunk_covariance(moments / n_subjects, public.covariance, noise=moments_noise / n_subjects)
-    return {"effects": effects, "covariance": covariance}
+    n_subjects = max(float(np.trace(noisy.design[: design.n_labels, : design.n_labels])), 10)
+    covariance = shrunk_covariance(
+        noisy.moments / n_subjects, public.covariance, noise=noisy.moments_noise / n_subjects
+    )
+    return {"effects": noisy.effects, "covariance": covariance}
 
 
 def shrunk_covariance(noisy: Array, public: Array, *, noise: float) -> Array:
@@ -161,11 +142,3 @@ def draw_latents(folder: Path, vocabulary: Vocabulary, numbers: NDArray[np.intp]
     drawn = np.random.default_rng(seed).standard_normal(centres.shape) @ factor.T
     latents = (centres + drawn) * stored["scale"] + stored["centre"]
     return torch.from_numpy(latents.astype(np.float32))
-
-
-def _record(run: Run, step: int, event: GaussianEvent) -> None:
-    run.recorder.step(
-        StepRecord(
-            step=step, noise_multiplier=event.noise_multiplier, sample_rate=event.sample_rate, phase=PHASES[step]
-        )
-    )

@@ -11,12 +11,13 @@ from generators.base import CellCount
 from generators.conditions import Vocabulary
 from generators.data import ImageSet
 from generators.folder import load_tensors
+from generators.latent.release import planned_events
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget, StepRecord
 from generators.releases.vae_latents import (
+    SHARES,
     PublicPosterior,
     draw_latents,
-    planned_events,
     release_latents,
     shrunk_covariance,
 )
@@ -47,7 +48,7 @@ def test_the_release_and_the_steps_share_one_budget(cohort: ImageSet, public: Im
 
 
 def test_two_mechanisms_are_one_of_the_whole_noise() -> None:
-    whole = 1 / sum(event.noise_multiplier**-2 for event in planned_events(3.0)) ** 0.5
+    whole = 1 / sum(event.noise_multiplier**-2 for event in planned_events(3.0, SHARES)) ** 0.5
     assert whole == pytest.approx(3.0)
 
 
