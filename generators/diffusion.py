@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -35,7 +34,7 @@ from generators.networks.denoising import (
     new_unet,
     patch_side,
 )
-from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
 from generators.privacy import GaussianEvent
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.pretraining import pretrain
@@ -48,7 +47,7 @@ from generators.releases.central_images import (
     release_central_images,
 )
 from generators.steps_log import read_log
-from generators.training import CHECKPOINT, PrivateSettings, make_plan, reserve_plan, train_network
+from generators.training import CHECKPOINT, PrivateSettings, reserve_plan, train_network
 
 NAME = "diffusion"
 WEIGHTS = "network.safetensors"
@@ -99,13 +98,7 @@ class PixelDiffusion:
         public = _Public.of(run, vocabulary) if settings.public_steps or settings.central_share else None
         images = image_tensor(run.images)
         warm_up = _warm_up_event(settings, run)
-        plan = make_plan(
-            run.budget,
-            batch_size=settings.batch_size,
-            n_steps=settings.n_steps,
-            max_grad_norm=settings.max_grad_norm,
-            already=warm_up,
-        )
+        plan = settings.plan(run.budget, warm_up)
         reserve_plan(plan, run)
         shifts = None
         if public is not None and warm_up:
@@ -188,8 +181,7 @@ def _network(settings: DiffusionConfig, vocabulary: Vocabulary, size: int, chann
 def _initial(settings: DiffusionConfig, vocabulary: Vocabulary, run: Run) -> Denoiser:
     """Initial weights, which repeat by seed, on the run's device."""
     check_solver(settings.solver)
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
+    with seeded(run.seed):
         network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels)
     return network.to(pick_device(run.device))
 

@@ -35,10 +35,10 @@ from generators.networks.checkpoints import (
     read_tensors,
 )
 from generators.networks.halves import ConvDown, ConvUp, decode_in_chunks
-from generators.networks.tensors import any_conditions, image_tensor, n_conditions, one_hot, pick_device
+from generators.networks.tensors import any_conditions, image_tensor, n_conditions, one_hot, pick_device, seeded
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.pretraining import move_average, pretrain
-from generators.training import PrivateSettings, make_plan, train_network
+from generators.training import PrivateSettings, train_network
 
 NAME = "gan"
 WEIGHTS = "network.safetensors"
@@ -205,12 +205,7 @@ class PrivateGan:
         """See the protocol. `run.seed` repeats the initial weights and the public steps, nothing private."""
         settings = build_config(GanConfig, run.config)
         vocabulary = Vocabulary.of(run.images, settings.labels)
-        plan = make_plan(
-            run.budget,
-            batch_size=settings.batch_size,
-            n_steps=settings.n_steps,
-            max_grad_norm=settings.max_grad_norm,
-        )
+        plan = settings.plan(run.budget)
         public = _public_pairs(settings, vocabulary, run)
         generator, discriminator = _pretrained(settings, vocabulary, run, public)
         opponent = Opponent(generator, discriminator, vocabulary, settings, public)
@@ -273,8 +268,7 @@ def _pretrained(
 ) -> tuple[GeneratorNetwork, Discriminator]:
     """Both networks with their initial weights, then steps on public images; repeats by seed."""
     size, channels = run.images.images.shape[1], run.images.channels
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
+    with seeded(run.seed):
         generator = _generator(settings, vocabulary, size, channels)
         discriminator = Discriminator(
             size=size, channels=channels, n_conditions=n_conditions(vocabulary), width=settings.width
@@ -321,8 +315,7 @@ def _play(
     opponent = Opponent(generator, discriminator, vocabulary, in_turn, public)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=PLAY_LEARNING_RATE, betas=BETAS)
     loss = discriminator_loss(generator)
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
+    with seeded(run.seed):
         for step in range(settings.public_steps):
             some = torch.randint(len(public.images), (BATCH,))
             optimizer.zero_grad()

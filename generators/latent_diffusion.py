@@ -40,12 +40,12 @@ from generators.latent.denoiser import LatentDenoiser, denoising_loss, draw_late
 from generators.latent.space import LatentSpace, phantoms_fit
 from generators.latent_statistics import BASIS, LatentStatistics, LatentStatisticsConfig
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
-from generators.networks.tensors import n_conditions, one_hot, pick_device
+from generators.networks.tensors import n_conditions, one_hot, pick_device, seeded
 from generators.privacy import GaussianEvent, PrivacyBudget, PrivacySpend, StepRecord
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.pretraining import pretrain
 from generators.steps_log import Recorders, StepsLog, read_log
-from generators.training import DpSgdPlan, PrivateSettings, make_plan, train_network
+from generators.training import PrivateSettings, train_network
 
 NAME = "latent-diffusion"
 STATISTICS = "statistics"
@@ -100,7 +100,7 @@ class LatentDiffusion:
         settings = build_config(LatentDiffusionConfig, run.config)
         vocabulary = Vocabulary.of(run.images, settings.labels)
         statistics = _release_statistics(run, settings)
-        plan = _plan(run.budget, settings, statistics.spend.events)
+        plan = settings.plan(run.budget, statistics.spend.events)
         space = LatentSpace.load(run.out / STATISTICS / BASIS)
         network = _network(settings, vocabulary, space, seed=run.seed).to(pick_device(run.device))
         loss = denoising_loss(_sizes(vocabulary), data_std=network.data_std, dropped=DROPPED)
@@ -174,7 +174,7 @@ class _Released:
     def reserve(self, planned: PrivacySpend) -> None:
         budget = self._run.budget
         whole = spend_of(
-            _plan(budget, self._settings, planned.events).events,
+            self._settings.plan(budget, planned.events).events,
             delta=budget.target_delta,
             accountant=budget.accountant,
             privacy_unit=planned.privacy_unit,
@@ -229,17 +229,6 @@ def _share_of(budget: PrivacyBudget, share: float) -> PrivacyBudget:
         return budget
     event = GaussianEvent(noise_multiplier=release_noise(budget, share=share), sample_rate=1.0, steps=1)
     return replace(budget, target_epsilon=epsilon_of((event,), budget.target_delta, budget.accountant))
-
-
-def _plan(budget: PrivacyBudget, settings: LatentDiffusionConfig, already: Sequence[GaussianEvent]) -> DpSgdPlan:
-    return make_plan(
-        budget,
-        batch_size=settings.batch_size,
-        n_steps=settings.n_steps,
-        max_grad_norm=settings.max_grad_norm,
-        # Without privacy all events are alike and would be merged into one that no plan names.
-        already=already if budget.is_private else (),
-    )
 
 
 def _teach(
@@ -323,8 +312,7 @@ def _network(
     settings: LatentDiffusionConfig, vocabulary: Vocabulary, space: LatentSpace, *, seed: int
 ) -> LatentDenoiser:
     """Initial weights, which repeat by seed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return LatentDenoiser(
             n_latents=space.n_latents,
             n_conditions=n_conditions(vocabulary),

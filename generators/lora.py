@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from generators.base import CellCount, GeneratorCard, Progress, ResumeError, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
@@ -27,8 +26,8 @@ from generators.networks.checkpoints import load_network, network_tensors, read_
 from generators.networks.denoising import Denoiser, Drawing, NoiseProcess, check_solver, denoising_loss, draw_images
 from generators.networks.diffusers_folder import PublicNetwork, build_unet, read_public_network
 from generators.networks.low_rank import adapt, merge
-from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
-from generators.training import PrivateSettings, make_plan, train_network
+from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
+from generators.training import PrivateSettings, train_network
 
 NAME = "lora"
 WEIGHTS = "network.safetensors"
@@ -67,12 +66,7 @@ class LowRankDiffusion:
         side = run.images.images.shape[1]
         public = read_public_network(settings.base, size=side, channels=run.images.channels)
         network = _adapted(public, settings, vocabulary, run.seed).to(pick_device(run.device))
-        plan = make_plan(
-            run.budget,
-            batch_size=settings.batch_size,
-            n_steps=settings.n_steps,
-            max_grad_norm=settings.max_grad_norm,
-        )
+        plan = settings.plan(run.budget)
         _keep_description(public, run)
         process = NoiseProcess(config=public.noise)
         train_network(
@@ -122,8 +116,7 @@ class LowRankDiffusion:
 
 def _adapted(public: PublicNetwork, settings: LoraConfig, vocabulary: Vocabulary, seed: int) -> Denoiser:
     """The public network with its adapters, which change nothing before they are trained."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = Denoiser(public.unet(), n_conditions=n_conditions(vocabulary))
         adapt(network, settings.adapt, settings.rank)
     return network

@@ -25,7 +25,7 @@ from generators.folder import load_card, load_tensors, save_tensors
 from generators.latent.basis import PublicBasis, fit_basis, unit_pixels
 from generators.latent.space import phantoms_fit
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
-from generators.networks.tensors import any_conditions, n_conditions, one_hot
+from generators.networks.tensors import any_conditions, n_conditions, one_hot, seeded
 from generators.privacy import GaussianEvent, StepRecord
 from generators.public.images import public_entry, public_or_phantoms
 from generators.releases.embedding import (
@@ -180,8 +180,7 @@ def _fitted(
 ) -> LatentNetwork:
     """The network after steps towards the public and then the released embedding; repeats by seed."""
     released = embedding_of(load_tensors(run.out / RELEASE)["sums"].astype(np.float64), words)
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
+    with seeded(run.seed):
         network = _network(settings, words.vocabulary)
         done, total = 0, settings.public_steps + settings.n_steps
         for target, n_steps in ((guide, settings.public_steps), (released, settings.n_steps)):

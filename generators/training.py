@@ -61,6 +61,16 @@ class PrivateSettings:
     checkpoint_every: int = setting(20, "steps between checkpoints", low=1)
     labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
 
+    def plan(self, budget: PrivacyBudget, already: Sequence[GaussianEvent] = ()) -> DpSgdPlan:
+        """`make_plan` with these settings."""
+        return make_plan(
+            budget,
+            batch_size=self.batch_size,
+            n_steps=self.n_steps,
+            max_grad_norm=self.max_grad_norm,
+            already=already,
+        )
+
     @property
     def speed(self) -> Speed:
         """Raises ConfigError."""

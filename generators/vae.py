@@ -26,12 +26,12 @@ from generators.gradients.subjects import Loss
 from generators.latent.release import planned_events
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.halves import SAMPLE_CHUNK, ConvDown, ConvUp, decode_in_chunks
-from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device
+from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.pretraining import pretrain
 from generators.releases.vae_latents import FILE as LATENTS
 from generators.releases.vae_latents import SHARES, PublicPosterior, draw_latents, release_latents
-from generators.training import DpSgdPlan, PrivateSettings, make_plan, reserve_plan, train_network
+from generators.training import PrivateSettings, reserve_plan, train_network
 
 NAME = "vae"
 WEIGHTS = "network.safetensors"
@@ -127,7 +127,7 @@ class ConditionalVae:
         if settings.public_steps:
             _train_decoder(network, images, conditions, settings, vocabulary, run)
         else:
-            plan = _plan(settings, run)
+            plan = settings.plan(run.budget)
             train_network(network, vae_loss, run, settings, images=images, conditions=conditions, plan=plan)
         save_tensors(run.out / WEIGHTS, network_tensors(network))
         return finish_run(
@@ -173,7 +173,7 @@ def _train_decoder(
         progress=run.progress,
     )
     latents_noise = release_noise(run.budget, share=settings.latents_share)
-    plan = _plan(settings, run, latents_noise)
+    plan = settings.plan(run.budget, planned_events(latents_noise, SHARES))
     reserve_plan(plan, run)
     posterior = _encoded(network, images, conditions)
     release_latents(
@@ -186,16 +186,6 @@ def _train_decoder(
     given = torch.cat([*posterior, conditions], dim=1)
     loss = decoder_loss(settings.n_latents)
     train_network(network.decoder, loss, run, settings, images=images, conditions=given, plan=plan)
-
-
-def _plan(settings: VaeConfig, run: Run, latents_noise: float | None = None) -> DpSgdPlan:
-    return make_plan(
-        run.budget,
-        batch_size=settings.batch_size,
-        n_steps=settings.n_steps,
-        max_grad_norm=settings.max_grad_norm,
-        already=() if latents_noise is None else planned_events(latents_noise, SHARES),
-    )
 
 
 @torch.no_grad()
@@ -212,8 +202,7 @@ def _encoded(network: VaeNetwork, images: Tensor, conditions: Tensor) -> tuple[T
 
 def _network(settings: VaeConfig, vocabulary: Vocabulary, size: int, channels: int, *, seed: int) -> VaeNetwork:
     """Initial weights; repeats by seed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return VaeNetwork(
             size=size,
             channels=channels,

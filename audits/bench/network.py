@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from audits.pixels import Floats, resize
 from audits.stats import Doubles
+from generators.networks.tensors import seeded
 
 SIDE = 32
 WIDTHS = (16, 32, 48)
@@ -47,8 +48,7 @@ def fit_network(
     images = torch.from_numpy(_small(pixels))
     truth = torch.from_numpy(classes)
     present = [np.flatnonzero(classes == number) for number in np.unique(classes)]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = JudgeNetwork(channels=images.shape[1], side=images.shape[2], n_classes=n_classes)
         optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
         for step in range(n_steps):

@@ -21,7 +21,7 @@ from generators.detail.spectrum import radial_power, sharpness
 from generators.detail.views import random_views
 from generators.latent.basis import Array, PublicBasis
 from generators.latent.space import phantoms_fit
-from generators.networks.tensors import image_tensor
+from generators.networks.tensors import image_tensor, seeded
 from generators.public.images import public_or_phantoms
 from generators.public.pretraining import pretrain
 
@@ -148,8 +148,7 @@ def torch_basis(basis: PublicBasis, device: torch.device) -> TorchBasis:
 def _trained(
     shown: PublicImages, pairs: Pairs, *, n_steps: int, seed: int, device: torch.device, progress: Progress
 ) -> DetailNetwork:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = DetailNetwork(channels=shown.images.shape[1], width=WIDTH).to(device)
         images, kinds = shown.balanced()
         target, low, _ = pairs(images[torch.randint(len(images), (UNIT_IMAGES,))].to(device))

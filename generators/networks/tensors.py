@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,6 +43,14 @@ def any_conditions(vocabulary: Vocabulary, n: int) -> Tensor:
     sizes = (len(vocabulary.sexes), len(vocabulary.age_groups))
     groups = [torch.eye(size + 1)[torch.randint(size + 1, (n,))][:, :size] for size in sizes]
     return torch.cat([torch.eye(len(vocabulary.labels))[label], *groups], dim=1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What torch draws within repeats by `seed`; what it draws elsewhere is left alone. For public work only."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def pick_device(name: str) -> torch.device:

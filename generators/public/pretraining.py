@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from generators.base import Progress
 from generators.gradients.subjects import Loss
+from generators.networks.tensors import seeded
 
 BATCH = 32
 
@@ -37,8 +38,7 @@ def pretrain(  # noqa: PLR0913 (every one a named choice of the caller)
     device = next(network.parameters()).device
     kept = copy.deepcopy(network) if average else None
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         for step in range(n_steps):
             for group in optimizer.param_groups:  # to a twentieth of the rate at the end
                 group["lr"] = learning_rate * max(0.05, 1 - step / n_steps)

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-import torch
-
 from audits.bench.peers.base import Peer, PeerJob, image_set
 from audits.bench.peers.settings import DpFetaSettings, DpGanSettings, PeerSettings
 from generators.accounting import spend_of
 from generators.config import build_config
 from generators.data import ImageSet
+from generators.networks.tensors import seeded
 from generators.privacy import PrivacySpend
 
 
@@ -41,8 +40,7 @@ PEERS = {
 def run_peer(name: str, job: PeerJob, config: Mapping[str, object]) -> tuple[ImageSet, PrivacySpend]:
     """Train the peer and draw its images. Raises GeneratorError."""
     settings = build_config(PEERS[name].config_class, config)
-    with torch.random.fork_rng():
-        torch.manual_seed(job.seed)
+    with seeded(job.seed):
         trained = PEERS[name].load().train(job, settings)
         drawn = image_set(job, trained.draw)
     budget = job.budget
