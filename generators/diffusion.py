@@ -17,7 +17,7 @@ from torch import Tensor
 
 from generators.accounting import release_noise
 from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
-from generators.cards import card_vocabulary, finish_run, synthetic_set
+from generators.cards import card_vocabulary, finish_run
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
@@ -26,14 +26,13 @@ from generators.gradients.subjects import Loss
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.denoising import (
     Denoiser,
-    Drawing,
     NoiseProcess,
     check_solver,
     denoising_loss,
-    draw_images,
     new_unet,
     patch_side,
 )
+from generators.networks.pixel_denoising import DenoisingSettings, draw_set
 from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
 from generators.privacy import GaussianEvent
 from generators.public.images import public_entry, public_or_phantoms
@@ -47,7 +46,7 @@ from generators.releases.central_images import (
     release_central_images,
 )
 from generators.steps_log import read_log
-from generators.training import CHECKPOINT, PrivateSettings, reserve_plan, train_network
+from generators.training import CHECKPOINT, reserve_plan, train_network
 
 NAME = "diffusion"
 WEIGHTS = "network.safetensors"
@@ -56,18 +55,12 @@ LOST_WARM_UP = "killed between the record and the file of its central images: th
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionConfig(PrivateSettings):
+class DiffusionConfig(DenoisingSettings):
     """Settings, those of the private loop first. The defaults are for 64 px and 15 minutes of two CPU cores."""
 
-    batch_size: int = setting(128, "expected subjects a step", low=1, changes_privacy=True)
-    n_steps: int = setting(50, "private steps", low=1, high=1_000_000, changes_privacy=True)
     learning_rate: float = setting(3e-4, "Adam's rate for private steps", low=1e-7, high=1)
-    views: int = setting(4, "noise levels, each on an image of the subject, that one step looks at", low=1, high=64)
-    average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
-    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
     width: int = setting(16, "channels at the highest resolution, a multiple of 8", low=8, high=512)
     prediction: str = setting("v_prediction", "what the network predicts: v_prediction or epsilon")
-    condition_dropout: float = setting(0.1, "chance that a training image's condition is hidden", low=0, high=0.9)
     public_steps: int = setting(2000, "steps on public images before the private ones; 0 for none", low=0)
     public_learning_rate: float = setting(1e-3, "Adam's rate for steps that cost nothing", low=1e-7, high=1)
     central_share: float = setting(
@@ -75,9 +68,6 @@ class DiffusionConfig(PrivateSettings):
     )
     central_side: int = setting(16, "side in pixels that central images are released at", low=1, high=64)
     central_steps: int = setting(400, "steps on public images moved to the central ones", low=0)
-    guidance: float = setting(1.5, "how strongly drawing follows the condition; 1: as trained", low=0, high=20)
-    solver: str = setting("dpm-solver", "how images are drawn: dpm-solver or ddim")
-    solver_steps: int = setting(20, "steps of the solver", low=2, high=1000)
 
 
 class PixelDiffusion:
@@ -95,14 +85,15 @@ class PixelDiffusion:
         vocabulary = Vocabulary.of(run.images, settings.labels)
         loss = _loss(settings, vocabulary)
         network = _initial(settings, vocabulary, run)
-        public = _Public.of(run, vocabulary) if settings.public_steps or settings.central_share else None
+        asks_public = settings.public_steps or settings.central_share
+        public = _Public.of(run, vocabulary, settings.central_side) if asks_public else None
         images = image_tensor(run.images)
         warm_up = _warm_up_event(settings, run)
         plan = settings.plan(run.budget, warm_up)
         reserve_plan(plan, run)
         shifts = None
         if public is not None and warm_up:
-            shifts = _shifts(run, images, vocabulary, public.frame(settings.central_side), warm_up[0])
+            shifts = _shifts(run, images, vocabulary, public.frame, warm_up[0])
         if public is not None and not (run.out / CHECKPOINT).exists():
             _pretrain(network, loss, public, shifts, settings, run)
         train_network(
@@ -129,45 +120,31 @@ class PixelDiffusion:
         """See the protocol. A deterministic solver from noise that the seed repeats, in chunks."""
         card = load_card(folder)
         settings = build_config(DiffusionConfig, card.config)
-        vocabulary = card_vocabulary(card)
-        network = _network(settings, vocabulary, card.image_size, card.channels)
+        network = _network(settings, card_vocabulary(card), card.image_size, card.channels)
         load_network(network, read_tensors(folder / WEIGHTS))
-        cells = vocabulary.cells(counts)
-        pixels = draw_images(
-            network.to(pick_device("auto")),
-            one_hot(vocabulary, vocabulary.numbers(cells)),
-            Drawing(
-                process=NoiseProcess.of_pixels(settings.prediction),
-                solver=settings.solver,
-                n_steps=settings.solver_steps,
-                guidance=settings.guidance,
-            ),
-            shape=(card.channels, card.image_size, card.image_size),
-            seed=seed,
-            progress=progress,
-        )
-        return synthetic_set(pixels.movedim(1, -1).numpy(), cells, card)
+        drawing = settings.drawing(NoiseProcess.of_pixels(settings.prediction))
+        return draw_set(network, card, drawing, counts, seed=seed, progress=progress)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Public:
-    """Public images [n, C, S, S] and the numbers of their conditions in the vocabulary, -1 where it lacks them."""
+    """Public images [n, C, S, S], the numbers of their conditions (-1 where the vocabulary lacks them), their frame."""
 
     images: Tensor
     vocabulary: Vocabulary
     known: NDArray[np.intp]
+    frame: PublicFrame
 
     @classmethod
-    def of(cls, run: Run, vocabulary: Vocabulary) -> _Public:
+    def of(cls, run: Run, vocabulary: Vocabulary, side: int) -> _Public:
         shown = public_or_phantoms(run.public, run.images)
-        return cls(images=image_tensor(shown), vocabulary=vocabulary, known=vocabulary.known_numbers(shown))
-
-    def frame(self, side: int) -> PublicFrame:
-        return PublicFrame.of(self.images, side)
+        images = image_tensor(shown)
+        known = vocabulary.known_numbers(shown)
+        return cls(images=images, vocabulary=vocabulary, known=known, frame=PublicFrame.of(images, side))
 
     def moved(self, shifts: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Images moved to the labels' central images, and conditions [n, c]."""
-        images, labels = moved_images(self.images, self.known[:, 0], shifts, self.frame(shifts.shape[-1]), seed=seed)
+        images, labels = moved_images(self.images, self.known[:, 0], shifts, self.frame, seed=seed)
         return images, one_hot(self.vocabulary, np.column_stack([labels, self.known[:, 1:]]))
 
 

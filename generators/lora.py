@@ -17,17 +17,18 @@ from typing import Any
 import numpy as np
 
 from generators.base import CellCount, GeneratorCard, Progress, ResumeError, Run
-from generators.cards import card_vocabulary, finish_run, synthetic_set
+from generators.cards import card_vocabulary, finish_run
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
-from generators.networks.denoising import Denoiser, Drawing, NoiseProcess, check_solver, denoising_loss, draw_images
+from generators.networks.denoising import Denoiser, NoiseProcess, check_solver, denoising_loss
 from generators.networks.diffusers_folder import PublicNetwork, build_unet, read_public_network
 from generators.networks.low_rank import adapt, merge
+from generators.networks.pixel_denoising import DenoisingSettings, draw_set
 from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
-from generators.training import PrivateSettings, train_network
+from generators.training import train_network
 
 NAME = "lora"
 WEIGHTS = "network.safetensors"
@@ -35,21 +36,12 @@ BASE = "base.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraConfig(PrivateSettings):
+class LoraConfig(DenoisingSettings):
     """Settings, those of the private loop first."""
 
-    batch_size: int = setting(128, "expected subjects a step", low=1, changes_privacy=True)
-    n_steps: int = setting(50, "private steps", low=1, high=1_000_000, changes_privacy=True)
-    views: int = setting(4, "noise levels, each on an image of the subject, that one step looks at", low=1, high=64)
-    average: float = setting(0.9, "decay of the moving average of weights that is kept; 0 for none", low=0, high=1)
-    microbatch: int = setting(16, "subjects computed at once: memory and speed", low=1)
     base: str = setting("", "local folder of diffusers with a public UNet2DModel of the images' side and channels")
     adapt: str = setting("all", "what is trained: all or attention (low-rank adapters there), or attention-weights")
     rank: int = setting(4, "rank of the adapters", low=1, high=256)
-    condition_dropout: float = setting(0.1, "chance that a training image's condition is hidden", low=0, high=0.9)
-    guidance: float = setting(1.5, "how strongly drawing follows the condition; 1: as trained", low=0, high=20)
-    solver: str = setting("dpm-solver", "how images are drawn: dpm-solver or ddim")
-    solver_steps: int = setting(20, "steps of the solver", low=2, high=1000)
 
 
 class LowRankDiffusion:
@@ -93,25 +85,11 @@ class LowRankDiffusion:
         """See the protocol. A deterministic solver from noise that the seed repeats, in chunks."""
         card = load_card(folder)
         settings = build_config(LoraConfig, card.config)
-        vocabulary = card_vocabulary(card)
         described = _description(folder)
-        network = Denoiser(build_unet(described["unet"]), n_conditions=n_conditions(vocabulary))
+        network = Denoiser(build_unet(described["unet"]), n_conditions=n_conditions(card_vocabulary(card)))
         load_network(network, read_tensors(folder / WEIGHTS))
-        cells = vocabulary.cells(counts)
-        pixels = draw_images(
-            network.to(pick_device("auto")),
-            one_hot(vocabulary, vocabulary.numbers(cells)),
-            Drawing(
-                process=NoiseProcess(config=described["noise"]),
-                solver=settings.solver,
-                n_steps=settings.solver_steps,
-                guidance=settings.guidance,
-            ),
-            shape=(card.channels, card.image_size, card.image_size),
-            seed=seed,
-            progress=progress,
-        )
-        return synthetic_set(pixels.movedim(1, -1).numpy(), cells, card)
+        drawing = settings.drawing(NoiseProcess(config=described["noise"]))
+        return draw_set(network, card, drawing, counts, seed=seed, progress=progress)
 
 
 def _adapted(public: PublicNetwork, settings: LoraConfig, vocabulary: Vocabulary, seed: int) -> Denoiser:
