@@ -72,6 +72,8 @@ class LatentDiffusionConfig(PrivateSettings):
         0.9, "share of the budget for the statistics to learn from", low=0.05, high=0.95, changes_privacy=True
     )
     refined: str = setting("conditions", "weights that private steps change: all, or conditions for theirs alone")
+    basis: str = setting("auto", "as of latent-statistics: auto, pca, autoencoder or dct")
+    basis_steps: int = setting(400, "training steps of the autoencoder", low=1)
     n_components: int = setting(64, "low-rank directions of the latent space, at most", low=2, high=512)
     width: int = setting(64, "features of the denoiser", low=8, high=1024)
     depth: int = setting(2, "layers of the denoiser", low=1, high=16)
@@ -208,7 +210,10 @@ def _release_statistics(run: Run, settings: LatentDiffusionConfig) -> GeneratorC
     released = _Released(run, settings)
     chosen = build_config(
         LatentStatisticsConfig,
-        {name: getattr(settings, name) for name in ("n_components", "detail", "detail_steps", "labels")},
+        {
+            name: getattr(settings, name)
+            for name in ("basis", "basis_steps", "n_components", "detail", "detail_steps", "labels")
+        },
     )
     part = replace(
         run,

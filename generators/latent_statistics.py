@@ -26,6 +26,7 @@ from generators.data import ImageSet
 from generators.detail.steps import FILE as DETAIL
 from generators.detail.steps import add_detail, calibrate_detail, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
+from generators.latent.autoencoder import Lesson
 from generators.latent.basis import Array, unit_pixels
 from generators.latent.fit import Prior, draw_residuals, fit_mixture
 from generators.latent.release import Bounds, Design, PrivateLatents, Shares, planned_events, release
@@ -48,9 +49,10 @@ class LatentStatisticsConfig:
 
     basis: str = setting(
         "auto",
-        "where latents come from: pca of public images, dct (no image at all), or auto: pca where the operator or "
-        "phantoms give images like these",
+        "where latents come from: pca of public images, autoencoder (pca with a decoder that a network refines), dct "
+        "(no image at all), or auto: pca where the operator or phantoms give images like these",
     )
+    basis_steps: int = setting(400, "training steps of the autoencoder, about a seventh of a second each", low=1)
     add_phantoms: bool = setting(True, "fit the basis to phantoms beside the operator's public images (grey ones)")
     n_components: int = setting(64, "low-rank directions of the latent space, at most", low=2, high=512)
     n_texture: int = setting(
@@ -128,20 +130,11 @@ class LatentStatistics:
         if kind == "dct" and settings.detail == "lenders":
             settings = replace(settings, detail="none")  # phantoms are unlike images that need cosines
         progress(0, 3, "fitting the public basis")
-        space = fit_space(
-            run.public,
-            images,
-            basis=kind,
-            add_phantoms=settings.add_phantoms,
-            n_components=settings.n_components,
-            # Texture is a measure of detail: where none is added there is nothing to make rougher.
-            n_texture=settings.n_texture if settings.detail != "none" else 0,
-            radius_quantile=settings.radius_quantile,
-            whitening=settings.whitening,
-        )
+        released = run.resume and (run.out / RELEASE).exists()
+        space = LatentSpace.load(run.out / BASIS) if released else _fitted_space(run, kind, settings)
         shown = fit_detail(run, space.basis, how=settings.detail, n_steps=settings.detail_steps)
         progress(1, 3, "projecting")
-        if not (run.resume and (run.out / RELEASE).exists()):
+        if not released:
             data = PrivateLatents(latents=space.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
             space.save(run.out / BASIS)
             _charge_and_release(data, design, space, settings, run)
@@ -186,6 +179,22 @@ class LatentStatistics:
         pixels = space.finish(pixels, latents)
         progress(2, 2, "done")
         return synthetic_set(pixels, cells, card)
+
+
+def _fitted_space(run: Run, kind: str, settings: LatentStatisticsConfig) -> LatentSpace:
+    """The public space of this run."""
+    return fit_space(
+        run.public,
+        run.images,
+        basis=kind,
+        add_phantoms=settings.add_phantoms,
+        n_components=settings.n_components,
+        # Texture is a measure of detail: where none is added there is nothing to make rougher.
+        n_texture=settings.n_texture if settings.detail != "none" else 0,
+        radius_quantile=settings.radius_quantile,
+        whitening=settings.whitening,
+        lesson=Lesson(n_steps=settings.basis_steps, seed=run.seed, device=run.device, progress=run.progress),
+    )
 
 
 def leading_latents(noise_multiplier: float, share: float, *, public_n_subjects: int, at_most: int) -> int:

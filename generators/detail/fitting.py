@@ -5,6 +5,7 @@ Nothing here is charged: phantoms, the operator's public set and the public basi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ from generators.data import ImageSet
 from generators.detail.network import KINDS, MOST_DOUBT, DetailNetwork, TorchBasis, blend_latents, flow_error
 from generators.detail.spectrum import radial_power, sharpness
 from generators.detail.views import random_views
-from generators.latent.basis import Array, PublicBasis
+from generators.latent.autoencoder import Autoencoder
+from generators.latent.basis import Array, Basis
 from generators.latent.space import phantoms_fit
 from generators.networks.tensors import image_tensor, seeded
 from generators.public.images import public_or_phantoms
@@ -96,7 +98,7 @@ def base_side(size: int) -> int:
 
 
 def train_base(
-    shown: PublicImages, basis: PublicBasis, *, n_steps: int, seed: int, device: torch.device, progress: Progress
+    shown: PublicImages, basis: Basis, *, n_steps: int, seed: int, device: torch.device, progress: Progress
 ) -> DetailNetwork:
     """The network that adds to low-rank images at the base side. Repeats by seed."""
     space = torch_basis(basis, device)
@@ -137,12 +139,14 @@ def enlarge(images: Tensor) -> Tensor:
     return functional.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def torch_basis(basis: PublicBasis, device: torch.device) -> TorchBasis:
+def torch_basis(basis: Basis, device: torch.device) -> TorchBasis:
     mean, directions, scale = (
         torch.from_numpy(np.asarray(part, dtype=np.float32)).to(device)
         for part in (basis.mean, basis.directions, basis.scale)
     )
-    return TorchBasis(mean=mean, directions=directions, scale=scale)
+    # A network of its own: another device may be meant than the one that it decodes on.
+    refine = copy.deepcopy(basis.network).to(device) if isinstance(basis, Autoencoder) else None
+    return TorchBasis(mean=mean, directions=directions, scale=scale, refine=refine)
 
 
 def _trained(

@@ -87,11 +87,15 @@ def _waves(time: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class TorchBasis:
-    """A `PublicBasis` as tensors: mean [D], directions [d, D], scale [d], over flattened [S, S, C] images."""
+    """A `Basis` as tensors: mean [D], directions [d, D], scale [d], over flattened [S, S, C] images.
+
+    refine: latents [n, d] to what is added to their linear images [n, D]; None for nothing.
+    """
 
     mean: Tensor
     directions: Tensor
     scale: Tensor
+    refine: nn.Module | None = None
 
     def encode(self, images: Tensor) -> Tensor:
         flat = images.movedim(1, -1).flatten(1)
@@ -100,6 +104,8 @@ class TorchBasis:
     def decode(self, latents: Tensor, like: Tensor) -> Tensor:
         """Images with the shape of `like` [n, C, S, S]."""
         flat = (latents * self.scale) @ self.directions + self.mean
+        if self.refine is not None:
+            flat = flat + self.refine(latents)
         return flat.reshape(like.movedim(1, -1).shape).movedim(-1, 1)
 
 

@@ -16,7 +16,7 @@ from generators.detail.fitting import WIDTH, base_side, enlarge
 from generators.detail.network import KINDS, DetailNetwork, draw_residuals
 from generators.detail.spectrum import apply_gains
 from generators.folder import save_tensors
-from generators.latent.basis import Array, PublicBasis
+from generators.latent.basis import Array, Basis
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 
 N_STEPS_FROM_NOISE, N_STEPS_FROM_START = 10, 5
@@ -42,7 +42,7 @@ class NetworkDetail:
         self,
         low: Pixels,
         *,
-        basis: PublicBasis,
+        basis: Basis,
         rng: np.random.Generator,
         progress: Progress,
         start: Pixels | None = None,
@@ -51,7 +51,7 @@ class NetworkDetail:
         detail = self.draw(low, basis=basis, rng=rng, progress=progress, start=start)
         return self.join(low, detail, basis=basis)
 
-    def join(self, low: Pixels, detail: Pixels, *, basis: PublicBasis) -> Pixels:
+    def join(self, low: Pixels, detail: Pixels, *, basis: Basis) -> Pixels:
         """Low images and their detail with its spectrum corrected, not clipped."""
         return np.asarray(low + corrected(detail, self.gains, basis), dtype=np.float32)
 
@@ -59,7 +59,7 @@ class NetworkDetail:
         self,
         low: Pixels,
         *,
-        basis: PublicBasis,
+        basis: Basis,
         rng: np.random.Generator,
         progress: Progress,
         start: Pixels | None = None,
@@ -125,12 +125,12 @@ class NetworkDetail:
         )
 
 
-def outside(detail: Pixels, basis: PublicBasis) -> Pixels:
+def outside(detail: Pixels, basis: Basis) -> Pixels:
     """Rows [n, D] without their part inside the latent space."""
     return np.asarray(detail - (detail @ basis.directions.T) @ basis.directions, dtype=np.float32)
 
 
-def corrected(detail: Pixels, gains: Array, basis: PublicBasis) -> Pixels:
+def corrected(detail: Pixels, gains: Array, basis: Basis) -> Pixels:
     """Detail [n, D] with the gains of each ring applied to its spectrum, still outside the latent space."""
     channels = detail.shape[1] // (2 * len(gains)) ** 2
     images = as_images(detail, channels)

@@ -24,7 +24,7 @@ from generators.detail.fitting import PublicImages, base_side, gather_public, tr
 from generators.detail.sampling import NetworkDetail, Pixels, as_grey, corrected
 from generators.detail.spectrum import detail_gains
 from generators.folder import load_tensors, save_tensors
-from generators.latent.basis import Array, PublicBasis, unit_pixels
+from generators.latent.basis import Array, Basis, unit_pixels
 from generators.latent.space import phantoms_fit
 from generators.networks.tensors import pick_device
 from generators.phantoms import can_draw, draw_phantoms
@@ -44,7 +44,7 @@ def check_how(how: str) -> str:
     return how
 
 
-def phantom_detail(latents: Array, *, basis: PublicBasis, size: int, rng: np.random.Generator) -> Pixels:
+def phantom_detail(latents: Array, *, basis: Basis, size: int, rng: np.random.Generator) -> Pixels:
     """The detail [n, D] of one of the nearest normal phantoms of each latent [n, d]. Deterministic in `rng`."""
     lenders = draw_phantoms(
         n_subjects=N_LENDERS, size=size, seed=int(rng.integers(2**31)), max_images=1, labels=("normal",)
@@ -58,7 +58,7 @@ def phantom_detail(latents: Array, *, basis: PublicBasis, size: int, rng: np.ran
 
 
 def add_phantom_detail(
-    low_rank: Pixels, latents: Array, *, basis: PublicBasis, size: int, rng: np.random.Generator
+    low_rank: Pixels, latents: Array, *, basis: Basis, size: int, rng: np.random.Generator
 ) -> Pixels:
     """Images [n, D] with the detail of one of the nearest normal phantoms each. Deterministic in `rng`."""
     return np.asarray(low_rank + phantom_detail(latents, basis=basis, size=size, rng=rng))
@@ -70,7 +70,7 @@ def add_detail(
     *,
     how: str,
     folder: Path,
-    basis: PublicBasis,
+    basis: Basis,
     card: GeneratorCard,
     rng: np.random.Generator,
     progress: Progress,
@@ -90,7 +90,7 @@ def add_detail(
     return np.asarray(low + lent)
 
 
-def fit_detail(run: Run, basis: PublicBasis, *, how: str, n_steps: int) -> PublicImages | None:
+def fit_detail(run: Run, basis: Basis, *, how: str, n_steps: int) -> PublicImages | None:
     """Whatever detail needs before the release, from public images alone: networks, left in the folder.
 
     Free of privacy cost, and quick where the networks are there already. Returns the public images for
@@ -114,7 +114,7 @@ Draws = Callable[[int, np.random.Generator], tuple[Pixels, Array]]
 
 
 def calibrate_detail(
-    run: Run, basis: PublicBasis, shown: PublicImages | None, draws: Draws, *, how: str
+    run: Run, basis: Basis, shown: PublicImages | None, draws: Draws, *, how: str
 ) -> tuple[str, list[str]]:
     """Bring the detail's spectrum to the public images'; returns what `how` becomes, and notes for the card.
 
@@ -134,7 +134,7 @@ def calibrate_detail(
     return calibrate_detail(run, basis, shown, draws, how="lenders")[0], notes
 
 
-def _calibrate_network(run: Run, basis: PublicBasis, shown: PublicImages, draws: Draws) -> tuple[list[str], bool]:
+def _calibrate_network(run: Run, basis: Basis, shown: PublicImages, draws: Draws) -> tuple[list[str], bool]:
     channels = run.images.channels
     network = NetworkDetail.load(run.out / FILE, channels=channels)
     rng = np.random.default_rng(run.seed)
@@ -150,7 +150,7 @@ def _calibrate_network(run: Run, basis: PublicBasis, shown: PublicImages, draws:
     return [check.note], check.passed
 
 
-def _calibrate_lenders(run: Run, basis: PublicBasis, shown: PublicImages, draws: Draws) -> None:
+def _calibrate_lenders(run: Run, basis: Basis, shown: PublicImages, draws: Draws) -> None:
     """Phantoms are noisier than radiographs: with sharp public images, lent detail gets their spectrum."""
     if shown.best != "sharp":
         return

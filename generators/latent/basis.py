@@ -6,6 +6,7 @@ Nothing here is charged, because no private image is looked at (privacy.md 12: t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,45 @@ N_SPARE = 16
 N_POWERS = 5
 
 
+class Basis(Protocol):
+    """Images [n, D] as latents [n, d] and back: linear (`PublicBasis`), or refined by a network (`autoencoder`).
+
+    mean [D], directions [d, D], orthonormal, and scale [d] are the linear part, which latents are read off with; radius
+    is the norm that one is clipped to. Whatever is added to an image outside the directions leaves its latent alone.
+    """
+
+    @property
+    def mean(self) -> NDArray[np.float32]: ...
+
+    @property
+    def directions(self) -> NDArray[np.float32]: ...
+
+    @property
+    def scale(self) -> NDArray[np.float32]: ...
+
+    @property
+    def radius(self) -> float: ...
+
+    @property
+    def n_components(self) -> int:
+        """d."""
+
+    @property
+    def tensors(self) -> dict[str, NDArray[np.generic]]:
+        """What a generator's folder keeps of it, but the radius."""
+
+    def encode(self, pixels: NDArray[np.float32]) -> Array:
+        """Latents [n, d] of images [n, D] in [0, 1], not clipped."""
+
+    def decode(self, latents: Array) -> NDArray[np.float32]:
+        """Images [n, D] of latents [n, d], unclipped; encoded again they have these latents."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublicBasis:
     """mean [D]; directions [d, D], orthonormal; scale [d]; radius: the norm that a latent is clipped to.
 
-    D is the number of values of an image, d of a latent. A latent is the projection divided by `scale`.
+    D is the number of values of an image, d of a latent. A latent is the projection divided by `scale`. A `Basis`.
     """
 
     mean: NDArray[np.float32]
@@ -39,6 +74,10 @@ class PublicBasis:
     @property
     def n_components(self) -> int:
         return len(self.directions)
+
+    @property
+    def tensors(self) -> dict[str, NDArray[np.generic]]:
+        return {"mean": self.mean, "directions": self.directions, "scale": self.scale}
 
     def encode(self, pixels: NDArray[np.float32]) -> Array:
         """Latents [n, d] of images [n, D] in [0, 1], not clipped."""

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from generators.base import ConfigError, ResumeError
 from generators.data import ImageSet
 from generators.folder import load_tensors, save_tensors
-from generators.latent.basis import MOST_PUBLIC_IMAGES, Array, PublicBasis, fit_basis, unit_pixels
+from generators.latent.autoencoder import Lesson, fit_autoencoder, stored_basis
+from generators.latent.basis import MOST_PUBLIC_IMAGES, Array, Basis, PublicBasis, fit_basis, unit_pixels
 from generators.latent.cosine_basis import cosine_basis
 from generators.latent.texture import Texture, fit_texture, has_texture
 from generators.phantoms import can_draw
 from generators.public.images import public_or_phantoms
 
-BASES = ("auto", "pca", "dct")
+DEFAULT_LESSON = Lesson()
+BASES = ("auto", "pca", "dct", "autoencoder")
 
 Pixels = NDArray[np.float32]
 
@@ -28,7 +30,7 @@ class LatentSpace:
     low-rank ones first. covariance [d, d]: of the operator's images within a label; None without.
     radius: the norm that a latent is clipped to."""
 
-    basis: PublicBasis
+    basis: Basis
     texture: Texture | None
     spread: Array
     covariance: Array | None
@@ -65,12 +67,9 @@ class LatentSpace:
         return np.sort(np.argsort(np.concatenate([low, fine]), kind="stable")[:n])
 
     def save(self, path: Path) -> None:
-        basis = self.basis
         tensors: dict[str, NDArray[np.generic]] = {
-            "mean": basis.mean,
-            "directions": basis.directions,
-            "scale": basis.scale,
-            "radii": np.array([basis.radius, self.radius]),
+            **self.basis.tensors,
+            "radii": np.array([self.basis.radius, self.radius]),
             "spread": self.spread,
         }
         if self.texture is not None:
@@ -93,13 +92,14 @@ class LatentSpace:
         texture = None
         if "texture" in found:
             texture = Texture(mean=found["texture"].astype(np.float64), n_latents=len(spread) - len(scale))
-        basis = PublicBasis(mean=mean, directions=directions, scale=scale, radius=inner)
+        linear = PublicBasis(mean=mean, directions=directions, scale=scale, radius=inner)
         covariance = found["covariance"].astype(np.float64) if "covariance" in found else None
+        basis = stored_basis(found, linear)
         return cls(basis=basis, texture=texture, spread=spread, covariance=covariance, radius=outer)
 
 
 def chosen_basis(basis: str, images: ImageSet, public: ImageSet | None) -> str:
-    """`pca` or `dct`: for auto, cosines where neither the operator nor a phantom gives public images like these."""
+    """What `basis` means; auto takes cosines where no public image, of the operator's or a phantom, is like these."""
     if basis not in BASES:
         raise ConfigError(f"is {basis!r}", where="basis", remedy=f"choose one of {', '.join(BASES)}")
     if basis != "auto":
@@ -122,14 +122,19 @@ def fit_space(
     n_texture: int,
     radius_quantile: float,
     whitening: float,
+    lesson: Lesson = DEFAULT_LESSON,
 ) -> LatentSpace:
-    """A space for images of this size and depth; their content is not looked at. Raises ConfigError, DataError."""
+    """A space for images of this size and depth; their content is not looked at. Raises ConfigError, DataError.
+
+    lesson: how an autoencoder learns.
+    """
     size, channels = images.images.shape[1], images.channels
     if basis == "dct":
         cosines, spread = cosine_basis(size=size, channels=channels, n_components=n_components, whitening=whitening)
         return LatentSpace(basis=cosines, texture=None, spread=spread, covariance=None, radius=cosines.radius)
     shown = some(gather_shown(public, images, add_phantoms=add_phantoms))
-    low = fit_basis(shown, n_components=n_components, radius_quantile=radius_quantile, whitening=whitening)
+    linear = fit_basis(shown, n_components=n_components, radius_quantile=radius_quantile, whitening=whitening)
+    low = fit_autoencoder(shown, linear, lesson) if basis == "autoencoder" else linear
     pixels = unit_pixels(shown)
     texture = None
     if n_texture and has_texture(size=size, channels=channels):

@@ -116,7 +116,7 @@ def test_texture_is_for_grey_images_of_some_size(size: int, channels: int, wante
 )
 def test_cosines_stand_in_where_no_public_image_fits(images: ImageSet, public: bool, wanted: str) -> None:
     assert chosen_basis("auto", images, images if public else None) == wanted
-    with pytest.raises(ConfigError, match="choose one of auto, pca, dct"):
+    with pytest.raises(ConfigError, match="choose one of auto, pca, dct, autoencoder"):
         chosen_basis("wavelets", images, None)
 
 
