@@ -154,7 +154,8 @@ class LatentDiffusion:
             how=settings.detail,
             folder=folder,
             basis=space.basis,
-            card=card,
+            size=card.image_size,
+            channels=card.channels,
             rng=np.random.default_rng(seed),
             progress=progress,
         )
@@ -213,7 +214,8 @@ def _release_statistics(run: Run, settings: LatentDiffusionConfig) -> GeneratorC
         {
             name: getattr(settings, name)
             for name in ("basis", "basis_steps", "n_components", "detail", "detail_steps", "labels")
-        },
+        }
+        | {"spectrum_share": 0.0},  # the step it pays for is found on draws of the statistics, not of a denoiser
     )
     part = replace(
         run,

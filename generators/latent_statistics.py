@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.accounting import release_noise, spend_of
-from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run
+from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run, no_progress
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
 from generators.config import build_config, setting
 from generators.data import ImageSet
+from generators.detail.finishing import finish, keep_step, look_tensors, public_look
+from generators.detail.look import Look
 from generators.detail.steps import FILE as DETAIL
 from generators.detail.steps import add_detail, calibrate_detail, fit_detail
 from generators.folder import load_card, load_tensors, save_tensors
@@ -31,7 +33,9 @@ from generators.latent.basis import Array, unit_pixels
 from generators.latent.fit import Prior, draw_residuals, fit_mixture
 from generators.latent.release import Bounds, Design, PrivateLatents, Shares, planned_events, release
 from generators.latent.space import LatentSpace, chosen_basis, fit_space, phantoms_fit
+from generators.privacy import GaussianEvent
 from generators.public.images import public_entry
+from generators.releases.spectrum import release_look
 from generators.steps_log import read_log
 
 NAME = "latent-statistics"
@@ -79,6 +83,14 @@ class LatentStatisticsConfig:
         "sums; what is left goes to covariance",
         low=0,
         high=0.9,
+        changes_privacy=True,
+    )
+    spectrum_share: float = setting(
+        0.06,
+        "share of the budget for what images look like on average, where texture is drawn: power of each ring, "
+        "roughness of each zone; the other shares are of what is left",
+        low=0,
+        high=0.5,
         changes_privacy=True,
     )
     group_weight: float = setting(
@@ -136,12 +148,15 @@ class LatentStatistics:
         progress(1, 3, "projecting")
         if not released:
             data = PrivateLatents(latents=space.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
+            asked = space.texture is not None and settings.spectrum_share > 0
+            look = public_look(shown, images, space.basis) if asked else None
             space.save(run.out / BASIS)
-            _charge_and_release(data, design, space, settings, run)
+            _charge_and_release(data, design, space, settings, run, look)
         how, notes = calibrate_detail(
             run, space.basis, shown, partial(_draw_low, run.out, vocabulary, settings), how=settings.detail
         )
         settings = replace(settings, detail=how)
+        _keep_step(run, vocabulary, settings, space)
         progress(2, 3, "writing the card")
         card = finish_run(
             run,
@@ -162,23 +177,66 @@ class LatentStatistics:
         vocabulary = card_vocabulary(card)
         cells = vocabulary.cells(counts)
         space = LatentSpace.load(folder / BASIS)
-        rng = np.random.default_rng(seed)
-        progress(0, 2, "drawing latents")
-        latents = _draw_latents(folder, vocabulary, cells, settings, space, rng)
-        progress(1, 2, "adding detail")
-        pixels = add_detail(
-            space.decode(latents),
-            space.low_rank(latents),
-            how=settings.detail,
-            folder=folder,
-            basis=space.basis,
-            card=card,
-            rng=rng,
-            progress=progress,
-        )
-        pixels = space.finish(pixels, latents)
+        canvas = Canvas(folder=folder, size=card.image_size, channels=card.channels, space=space)
+        pixels, _ = _drawn(canvas, vocabulary, settings, cells, np.random.default_rng(seed), progress)
+        pixels = finish(folder, pixels)
         progress(2, 2, "done")
         return synthetic_set(pixels, cells, card)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas:
+    """What images are drawn with: the folder of the release, their side and depth, and the latent space."""
+
+    folder: Path
+    size: int
+    channels: int
+    space: LatentSpace
+
+
+def _drawn(
+    canvas: Canvas,
+    vocabulary: Vocabulary,
+    settings: LatentStatisticsConfig,
+    cells: ImageSet,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> tuple[NDArray[np.float32], Array]:
+    """Images [n, D] with detail, as rough as their latents say, and the latents [n, d] of the basis."""
+    space = canvas.space
+    progress(0, 2, "drawing latents")
+    latents = _draw_latents(canvas.folder, vocabulary, cells, settings, space, rng)
+    progress(1, 2, "adding detail")
+    pixels = add_detail(
+        space.decode(latents),
+        space.low_rank(latents),
+        how=settings.detail,
+        folder=canvas.folder,
+        basis=space.basis,
+        size=canvas.size,
+        channels=canvas.channels,
+        rng=rng,
+        progress=progress,
+    )
+    return space.finish(pixels, latents), space.low_rank(latents)
+
+
+def _keep_step(run: Run, vocabulary: Vocabulary, settings: LatentStatisticsConfig, space: LatentSpace) -> None:
+    """The last step of drawn images, where their look was released: draws have labels as often as counts say."""
+    noisy = load_tensors(run.out / RELEASE)
+    if "look" not in noisy:
+        return
+    images = run.images
+    canvas = Canvas(folder=run.out, size=images.images.shape[1], channels=images.channels, space=space)
+    shares = np.maximum(np.diag(noisy["design"].astype(np.float64))[: len(vocabulary.labels)], 1.0)
+
+    def draws(n: int) -> tuple[NDArray[np.float32], Array]:
+        counts = np.ceil(n * shares / shares.sum()).astype(int)
+        asked = [CellCount(label=label, n=int(count)) for label, count in zip(vocabulary.labels, counts, strict=True)]
+        rng = np.random.default_rng(run.seed)
+        return _drawn(canvas, vocabulary, settings, vocabulary.cells(asked), rng, no_progress)
+
+    keep_step(run.out, noisy, space.basis, draws)
 
 
 def _fitted_space(run: Run, kind: str, settings: LatentStatisticsConfig) -> LatentSpace:
@@ -208,17 +266,27 @@ def leading_latents(noise_multiplier: float, share: float, *, public_n_subjects:
 
 
 def _charge_and_release(
-    data: PrivateLatents, design: Design, space: LatentSpace, settings: LatentStatisticsConfig, run: Run
+    data: PrivateLatents,
+    design: Design,
+    space: LatentSpace,
+    settings: LatentStatisticsConfig,
+    run: Run,
+    look: Look | None,
 ) -> None:
     """Reserve, release, store. Killed attempts count: only what they left of the budget is used."""
     shares = settings.shares(design.n_labels)
     earlier = read_log(run.out)
-    already = () if earlier is None else earlier.events
+    already, first_step = ((), 0) if earlier is None else (earlier.events, earlier.n_steps)
     budget = run.budget
-    noise_multiplier = release_noise(budget, already)
+    asked = 0.0 if look is None else settings.spectrum_share
+    noise_multiplier = release_noise(budget, already, share=1 - asked)
+    planned = list(planned_events(noise_multiplier, shares))
+    if asked:
+        of_look = release_noise(budget, already, share=asked)
+        planned.append(GaussianEvent(noise_multiplier=of_look, sample_rate=1.0, steps=1))
     run.recorder.reserve(
         spend_of(
-            (*already, *planned_events(noise_multiplier, shares)),
+            (*already, *planned),
             delta=budget.target_delta,
             accountant=budget.accountant,
             privacy_unit=run.images.privacy_unit,
@@ -243,9 +311,23 @@ def _charge_and_release(
         noise_multiplier=noise_multiplier,
         shares=shares,
         recorder=run.recorder,
-        first_step=0 if earlier is None else earlier.n_steps,
+        first_step=first_step,
     )
-    save_tensors(run.out / RELEASE, noisy.tensors)
+    kept = noisy.tensors
+    if look is not None:
+        kept |= look_tensors(
+            release_look(
+                look.describe(unit_pixels(run.images).reshape(-1, look.size, look.size)),
+                data.subjects,
+                radius=look.radius,
+                n_noisy=float(np.trace(noisy.design[: design.n_labels, : design.n_labels])),
+                event=planned[-1],
+                recorder=run.recorder,
+                step=first_step + len(planned) - 1,
+            ),
+            look,
+        )
+    save_tensors(run.out / RELEASE, kept)
 
 
 def residual_radius(space: LatentSpace, leading: NDArray[np.intp], settings: LatentStatisticsConfig) -> float:

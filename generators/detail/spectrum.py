@@ -37,13 +37,18 @@ def detail_gains(kept: Images, detail: Images, target: Array) -> Array:
 
 
 def apply_gains(images: Images, gains: Array) -> Images:
-    """Images [n, S, S] with each ring of their spectrum multiplied by its gain; borders reflected, not wrapped."""
+    """Images [n, S, S] with each ring of their spectrum multiplied by its gain; borders reflected, not wrapped.
+
+    gains: [S/2] for all, or [n, S/2]. Means stay but for what is reflected.
+    """
     side = images.shape[1]
     margin = side // 4
     padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="reflect")
     full = padded.shape[1]
     radius = np.hypot(np.fft.fftfreq(full)[:, None], np.fft.rfftfreq(full)[None, :]) * side
-    gain = np.interp(radius, np.arange(1, side // 2 + 1), gains)
+    place = np.clip(radius, 1, side // 2) - 1
+    low = np.minimum(place.astype(np.intp), side // 2 - 2)
+    gain = gains[..., low] + (place - low) * (gains[..., low + 1] - gains[..., low])
     changed = np.fft.irfft2(np.fft.rfft2(padded) * gain, s=(full, full))
     return np.asarray(changed[:, margin:-margin, margin:-margin], dtype=np.float32)
 

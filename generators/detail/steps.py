@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from generators.base import ConfigError, GeneratorCard, Progress, Run, no_progress
+from generators.base import ConfigError, Progress, Run, no_progress
 from generators.detail.fitting import PublicImages, base_side, gather_public, train_base, train_doubling
 from generators.detail.sampling import NetworkDetail, Pixels, as_grey, corrected
 from generators.detail.spectrum import detail_gains
@@ -71,17 +71,18 @@ def add_detail(
     how: str,
     folder: Path,
     basis: Basis,
-    card: GeneratorCard,
+    size: int,
+    channels: int,
     rng: np.random.Generator,
     progress: Progress,
 ) -> Pixels:
     """Images [n, D] of low images [n, D] and their latents, as `how` says. Phantoms lend where any are alike."""
     if how == "none":
         return low
-    lends = can_draw(size=card.image_size, channels=card.channels)
-    lent = phantom_detail(latents, basis=basis, size=card.image_size, rng=rng) if lends else None
+    lends = can_draw(size=size, channels=channels)
+    lent = phantom_detail(latents, basis=basis, size=size, rng=rng) if lends else None
     if how == "network":
-        network = NetworkDetail.load(folder / FILE, channels=card.channels)
+        network = NetworkDetail.load(folder / FILE, channels=channels)
         return network.add(low, basis=basis, rng=rng, progress=progress, start=lent)
     if lent is None:
         return low

@@ -73,7 +73,7 @@ def fit_texture(images: Pixels, *, n_latents: int) -> Texture:
 def log_roughness(images: Pixels) -> Array:
     """[n, bands, zones, zones]: the logarithm of the root mean square of each band in each zone."""
     parts = [
-        np.stack([_zones(band**2) for band in _bands(images[start : start + CHUNK])[0]], axis=1)
+        np.stack([zone_means(band**2, N_ZONES) for band in _bands(images[start : start + CHUNK])[0]], axis=1)
         for start in range(0, len(images), CHUNK)
     ]
     power: Array = np.concatenate(parts).astype(np.float64) if parts else np.zeros((0, N_BANDS, N_ZONES, N_ZONES))
@@ -86,9 +86,9 @@ def _closer(images: Pixels, wanted: Array) -> Pixels:
     for start in range(0, len(images), CHUNK):
         bands, rest = _bands(images[start : start + CHUNK])
         for number, band in enumerate(bands):
-            now = 0.5 * np.log(_zones(band**2).astype(np.float64) + FLOOR**2)
+            now = 0.5 * np.log(zone_means(band**2, N_ZONES).astype(np.float64) + FLOOR**2)
             gain = np.clip(wanted[start : start + CHUNK, number] - now, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN)
-            rest = rest + band * np.exp(_smooth(gain, images.shape[1]))
+            rest = rest + band * np.exp(smooth_fields(gain, images.shape[1]))
         changed.append(rest)
     return np.concatenate(changed) if changed else images
 
@@ -104,22 +104,19 @@ def _bands(images: Pixels) -> tuple[list[Pixels], Pixels]:
     return bands, left
 
 
-def _edges(size: int) -> NDArray[np.intp]:
-    return np.linspace(0, size, N_ZONES, endpoint=False).astype(np.intp)
-
-
-def _zones(values: Pixels) -> Pixels:
+def zone_means(values: Pixels, n_zones: int) -> Pixels:
     """Means over zones [n, zones, zones] of [n, S, S]."""
-    edges = _edges(values.shape[1])
+    edges = np.linspace(0, values.shape[1], n_zones, endpoint=False).astype(np.intp)
     widths = np.diff(np.append(edges, values.shape[1])).astype(np.float32)
     sums = np.add.reduceat(np.add.reduceat(values, edges, axis=1), edges, axis=2)
     return np.asarray(sums / (widths[:, None] * widths))
 
 
-def _smooth(fields: Array, size: int) -> Pixels:
+def smooth_fields(fields: Array, size: int) -> Pixels:
     """Fields [n, zones, zones] as [n, S, S], linear between the centres of zones."""
-    place = np.clip((np.arange(size) + 0.5) * N_ZONES / size - 0.5, 0, N_ZONES - 1)
-    weights = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(N_ZONES))).astype(np.float32)
+    n_zones = fields.shape[1]
+    place = np.clip((np.arange(size) + 0.5) * n_zones / size - 0.5, 0, n_zones - 1)
+    weights = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(n_zones))).astype(np.float32)
     return np.asarray(weights @ fields.astype(np.float32) @ weights.T)
 
 

@@ -86,7 +86,8 @@ def _released(settings: object, n_labels: int) -> tuple[int, float]:
         return n_latents, 1.0
     chosen = cast("LatentStatisticsConfig", settings)
     has_texture = chosen.basis != "dct" and chosen.detail != "none"
-    return n_latents + chosen.n_texture * has_texture, chosen.shares(n_labels).sums
+    rest = 1 - chosen.spectrum_share * has_texture
+    return n_latents + chosen.n_texture * has_texture, chosen.shares(n_labels).sums * rest
 
 
 def pull(budget: PrivacyBudget) -> float:

@@ -1,0 +1,128 @@
+"""Bringing drawn images to a look: one step, the same for all, found by drawing, looking and correcting.
+
+Post-processing of what was released. A shift of all pixels, a gain of each band in each zone, and for each ring an
+affine map of an image's logarithm of power, so that both the mean and the spread of power come out as they should
+(Heeger and Bergen 1995 and Portilla and Simoncelli 2000 bring single textures to such statistics; here it is their
+mean over images).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.detail.look import RING_DEVIATION, WIDTHS, Look, bands, knots, log_rings
+from generators.detail.spectrum import apply_gains
+from generators.latent.basis import Array
+from generators.latent.texture import N_ZONES, Pixels, smooth_fields
+
+N_ROUNDS = 12
+LARGEST_LOG_GAIN = 2.0
+SLOPES = (0.5, 2.0)
+LEAST_VARIANCE = 0.05
+CHUNK = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """shift [S, S]; zones [4, 8, 8]: logarithms of gains; pivot, offset, slope [K]: an image whose logarithm of power
+    in a ring is r has it raised by offset + (slope - 1) (r - pivot)."""
+
+    shift: Array
+    zones: Array
+    pivot: Array
+    offset: Array
+    slope: Array
+
+    def apply(self, images: Pixels) -> Pixels:
+        """Images [n, S, S], not clipped."""
+        return np.concatenate([self._apply(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)])
+
+    def _apply(self, images: Pixels) -> Pixels:
+        size = images.shape[1]
+        parts, changed = bands(images + self.shift.astype(np.float32))
+        for band, field in zip(parts, self.zones, strict=True):
+            changed = changed + band * np.exp(smooth_fields(field[None], size))
+        raised = self.offset + (self.slope - 1) * (log_rings(changed) - self.pivot)
+        gains = np.exp(np.clip(raised / 2, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN))
+        rings = np.arange(1, size // 2 + 1)
+        mean = changed.mean(axis=(1, 2), keepdims=True)
+        every = np.stack([np.interp(rings, knots(size), row) for row in gains])
+        return np.asarray(mean + apply_gains(changed - mean, every), dtype=np.float32)
+
+    @property
+    def tensors(self) -> dict[str, Array]:
+        return {"shift": self.shift, "zones": self.zones, "rings": np.stack([self.pivot, self.offset, self.slope])}
+
+    @classmethod
+    def of(cls, tensors: dict[str, Array]) -> Step:
+        """What `tensors` gave."""
+        pivot, offset, slope = tensors["rings"]
+        return cls(shift=tensors["shift"], zones=tensors["zones"], pivot=pivot, offset=offset, slope=slope)
+
+
+def fit_step(images: Pixels, latents: Array, look: Look, target: Array, noise: float) -> Step:
+    """The step that brings drawn images [n, S, S], and what clipping makes of them, to a released look [k].
+
+    latents [n, d]: those that the images were drawn for, whose mean they keep. noise: the deviation of each entry of
+    the target.
+    """
+    step = _still(images, look)
+    wanted = trusted(target, look.describe(np.clip(images, 0, 1)).mean(axis=0), look.blocks, noise)
+    for number in range(N_ROUNDS):
+        seen = np.clip(step.apply(images), 0, 1)
+        now = look.describe(seen).mean(axis=0)
+        # By turns: rings and zones measure the same power, and both at once would correct it twice.
+        if number % 2:
+            step = _rings_closer(step, look, now, wanted)
+        else:
+            drift = latents.mean(axis=0) - look.basis.encode(seen.reshape(len(seen), -1)).mean(axis=0)
+            step = _zones_closer(step, look, now, wanted, drift)
+    return step
+
+
+def trusted(target: Array, drawn: Array, blocks: NDArray[np.intp], noise: float) -> Array:
+    """A noisy target [k], each block drawn towards what draws have [k] by the share of their distance that the known
+    noise explains (James and Stein 1961, positive part)."""
+    missing = target - drawn
+    distance = np.bincount(blocks, missing**2) / np.maximum(np.bincount(blocks), 1)
+    share = np.maximum(0.0, 1 - noise**2 / np.maximum(distance, 1e-12))
+    return np.asarray(drawn + share[blocks] * missing)
+
+
+def _still(images: Pixels, look: Look) -> Step:
+    """The step that changes nothing."""
+    pivot = log_rings(images).mean(axis=0)
+    return Step(
+        shift=np.zeros((look.size, look.size)),
+        zones=np.zeros((len(WIDTHS), N_ZONES, N_ZONES)),
+        pivot=pivot,
+        offset=np.zeros_like(pivot),
+        slope=np.ones_like(pivot),
+    )
+
+
+def _zones_closer(step: Step, look: Look, seen: Array, wanted: Array, drift: Array) -> Step:
+    """Pixels and zones corrected by what is missing in rows [k], and in latents of the basis, drift [d]."""
+    missing = look.parts(wanted - seen)
+    inside = (drift * look.basis.scale) @ look.basis.directions
+    outside = smooth_fields(missing.outside, look.size)[0]
+    return replace(
+        step,
+        shift=step.shift + inside.reshape(outside.shape) + outside,
+        zones=np.clip(step.zones + missing.zones[0], -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
+    )
+
+
+def _rings_closer(step: Step, look: Look, seen: Array, wanted: Array) -> Step:
+    """Mean and spread of power in rings corrected by what is missing in rows [k]."""
+    now, then = look.parts(seen), look.parts(wanted)
+    before, after = (np.sqrt(2) * part.squares[0] + 1 - part.rings[0] ** 2 for part in (now, then))
+    wider = np.sqrt(np.maximum(after, LEAST_VARIANCE) / np.maximum(before, LEAST_VARIANCE))
+    return replace(
+        step,
+        offset=step.offset + RING_DEVIATION * (then.rings[0] - now.rings[0]),
+        slope=np.clip(step.slope * wider, *SLOPES),
+    )
