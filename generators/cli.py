@@ -1,4 +1,4 @@
-"""`python -m generators`: list, plan, public, train, sample, phantoms. Exit codes: 0 done, 2 bad usage or input."""
+"""`python -m generators`: list, plan, public, base, train, sample, phantoms. Exit codes: 0 done, 2 bad usage, input."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from generators.base import ConfigError, GeneratorError
+from generators.cli_base import base
 from generators.cli_options import Accountant, Json, Merge, Seed, print_result, progress_bar
 from generators.cli_train import train
 from generators.conditions import even_counts
@@ -124,6 +125,7 @@ def public(
     print_result(found, [f"{len(built)} public images in {out}: {told}"], as_json=as_json)
 
 
+app.command()(base)
 app.command()(train)
 
 

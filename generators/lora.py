@@ -24,7 +24,7 @@ from generators.data import ImageSet
 from generators.folder import load_card, load_tensors, save_tensors
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.denoising import Denoiser, NoiseProcess, check_solver, denoising_loss
-from generators.networks.diffusers_folder import PublicNetwork, build_unet, read_public_network
+from generators.networks.diffusers_folder import PublicNetwork, build_unet, patch_of, read_public_network
 from generators.networks.low_rank import adapt, merge
 from generators.networks.pixel_denoising import DenoisingSettings, draw_set
 from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
@@ -86,7 +86,11 @@ class LowRankDiffusion:
         card = load_card(folder)
         settings = build_config(LoraConfig, card.config)
         described = _description(folder)
-        network = Denoiser(build_unet(described["unet"]), n_conditions=n_conditions(card_vocabulary(card)))
+        network = Denoiser(
+            build_unet(described["unet"]),
+            n_conditions=n_conditions(card_vocabulary(card)),
+            patch=patch_of(described["unet"], card.image_size),
+        )
         load_network(network, read_tensors(folder / WEIGHTS))
         drawing = settings.drawing(NoiseProcess(config=described["noise"]))
         return draw_set(network, card, drawing, counts, seed=seed, progress=progress)
@@ -95,7 +99,7 @@ class LowRankDiffusion:
 def _adapted(public: PublicNetwork, settings: LoraConfig, vocabulary: Vocabulary, seed: int) -> Denoiser:
     """The public network with its adapters, which change nothing before they are trained."""
     with seeded(seed):
-        network = Denoiser(public.unet(), n_conditions=n_conditions(vocabulary))
+        network = Denoiser(public.unet(), n_conditions=n_conditions(vocabulary), patch=public.patch)
         adapt(network, settings.adapt, settings.rank)
     return network
 

@@ -46,7 +46,8 @@ ANOTHER = "name a folder with an unconditional UNet2DModel in safetensors"
 class PublicNetwork:
     """What a folder holds. config: the UNet's. noise: how noise was added when it was trained.
 
-    digest: `sha256:<hex>` over both and the weights.
+    digest: `sha256:<hex>` over both and the weights. patch: the side of the squares of pixels that it sees as channels
+    of one point, 1 where it sees pixels.
     """
 
     name: str
@@ -54,6 +55,7 @@ class PublicNetwork:
     noise: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     digest: str
+    patch: int
 
     def unet(self) -> UNet2DModel:
         """The UNet with its weights, float32. Raises ConfigError where they do not fit."""
@@ -90,6 +92,7 @@ def read_public_network(base: str, *, size: int, channels: int) -> PublicNetwork
         noise=noise,
         weights=_tensors(content, base),
         digest=f"sha256:{hashlib.sha256(described + content).hexdigest()}",
+        patch=patch_of(config, size),
     )
 
 
@@ -102,8 +105,17 @@ def build_unet(config: Mapping[str, Any]) -> UNet2DModel:
     return unet
 
 
+def patch_of(config: Mapping[str, Any], size: int) -> int:
+    """The side of a point's square of pixels in images of `size`: 1 where the UNet's own side does not divide it."""
+    own = config.get("sample_size")
+    return size // own if isinstance(own, int) and own > 0 and size % own == 0 else 1
+
+
 def _check_config(config: Mapping[str, Any], base: str, *, size: int, channels: int) -> None:
     blocks = {*config.get("down_block_types", ()), *config.get("up_block_types", ())}
+    patch = patch_of(config, size)
+    if config.get("in_channels") == channels * patch**2:
+        size, channels = size // patch, channels * patch**2
     found = config.get("sample_size") or size
     side = found if isinstance(found, int) else "x".join(map(str, found))
     halvings = 2 ** max(0, len(config.get("down_block_types", ())) - 1)

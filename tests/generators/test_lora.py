@@ -12,12 +12,13 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from safetensors.torch import load_file, save_file
 
-from generators.base import CellCount, ConfigError, ResumeError, no_progress
+from generators.base import CellCount, ConfigError, GeneratorError, ResumeError, no_progress
 from generators.data import ImageSet
 from generators.folder import load_tensors
 from generators.networks.denoising import Denoiser, NoiseProcess, denoising_loss
 from generators.networks.diffusers_folder import CONFIG, WEIGHTS, read_public_network
 from generators.networks.low_rank import WAYS, LowRank, adapt, merge
+from generators.networks.public_base import write_base
 from generators.networks.tensors import image_tensor
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
@@ -272,3 +273,26 @@ def test_sixteen_bits_and_one_label(cohort: ImageSet, base: Path, tmp_path: Path
     drawn = sample_generator(tmp_path / "g", [CellCount(label="", n=2)])
     assert drawn.images.dtype == np.uint16
     assert int(drawn.images.max()) <= 4095
+
+
+def test_a_base_of_ones_own_sees_squares_of_pixels_and_carries_a_run(tmp_path: Path) -> None:
+    """At 32 px a point is a square of 2 x 2 pixels; the folder alone has to say so."""
+    shown = draw_phantoms(n_subjects=20, size=32, seed=9, max_images=1).images
+    write_base(shown, tmp_path / "base", n_steps=2, width=8, seed=0, progress=no_progress)
+    public = read_public_network(str(tmp_path / "base"), size=32, channels=1)
+    assert public.patch == 2
+    assert public.noise["prediction_type"] == "v_prediction"
+    cohort = draw_phantoms(n_subjects=40, size=32, seed=4).images
+    config = {**SMALL, "n_steps": 1, "base": str(tmp_path / "base")}
+    train_generator(name="lora", images=cohort, budget=BUDGET, config=config, out=tmp_path / "g")
+    shutil.rmtree(tmp_path / "base")
+    assert sample_generator(tmp_path / "g", [CellCount(label="normal", n=2)]).images.shape == (2, 32, 32)
+
+
+def test_a_base_is_not_written_over_and_has_a_width_that_divides(tmp_path: Path) -> None:
+    shown = draw_phantoms(n_subjects=20, size=16, seed=9, max_images=1).images
+    (tmp_path / "note").write_text("kept")
+    for width, out, message in ((8, tmp_path, "is not empty"), (12, tmp_path / "new", "width: is 12")):
+        with pytest.raises(GeneratorError, match=message):
+            write_base(shown, out, n_steps=1, width=width, seed=0, progress=no_progress)
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]
