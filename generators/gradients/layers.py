@@ -11,6 +11,7 @@ by construction, takes what it refuses. A weight used in any other way is found 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from generators.gradients.convolutions import Geometry, Pair, weight_gradients
+
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Collect = Callable[[Tensor, Tensor], None]
-Pair = tuple[int, int]
-NARROW = 8
 
 
 class UnknownUseError(Exception):
@@ -166,45 +167,11 @@ def _conv2d(
 
     def collect(inputs: Tensor, gradient: Tensor) -> None:
         ahead, back = watch.by_subject(inputs.to(gradient)), watch.by_subject(gradient)
-        plain = step == (1, 1) and spread == (1, 1) and max(edge) < min(weight.shape[2:])
-        if weight.shape[1] <= NARROW:
-            watch.keep(weight, lambda: _narrow_input(ahead, back, weight.shape, step, edge, spread))
-        elif plain and weight.shape[0] <= NARROW:
-            watch.keep(weight, lambda: _narrow_output(ahead, back, weight.shape, edge))
-        else:
-            watch.keep(weight, lambda: _grouped(ahead, back, weight.shape, step, edge, spread))
+        watch.keep(weight, lambda: weight_gradients(ahead, back, Geometry(weight.shape, step, edge, spread)))
         watch.keep(bias, lambda: back.sum((1, 3, 4)))
 
     fixed = torch.conv2d(inputs, weight.detach(), _fixed(bias), step, edge, spread)
     return watch.output(fixed, inputs, collect)
-
-
-def _grouped(ahead: Tensor, back: Tensor, shape: torch.Size, step: Pair, edge: Pair, spread: Pair) -> Tensor:
-    """Weight gradients of all subjects by one convolution with a group for each subject."""
-    n, views = ahead.shape[:2]
-    pile = ahead.transpose(0, 1).reshape(views, -1, *ahead.shape[3:])
-    piled = back.transpose(0, 1).reshape(views, -1, *back.shape[3:])
-    all_weights = back.new_empty(1).expand(n * shape[0], *shape[1:])
-    return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]  # torch leaves it open
-        piled, pile, all_weights, None, step, edge, spread, False, (0, 0), n, (False, True, False)
-    )[1]
-
-
-def _narrow_input(ahead: Tensor, back: Tensor, shape: torch.Size, step: Pair, edge: Pair, spread: Pair) -> Tensor:
-    """The same as a matrix product: where few channels come in, unfolding them is cheap and groups are slow."""
-    columns = functional.unfold(ahead.flatten(0, 1), shape[2:], spread, edge, step)
-    product: Tensor = back.flatten(0, 1).flatten(2) @ columns.transpose(1, 2)
-    return product.reshape(*back.shape[:2], *shape).sum(1)
-
-
-def _narrow_output(ahead: Tensor, back: Tensor, shape: torch.Size, edge: Pair) -> Tensor:
-    """The same where few channels go out, at stride 1: their gradients are unfolded in place of the input."""
-    n_out, n_in, high, wide = shape
-    columns = functional.unfold(back.flatten(0, 1), (high, wide), padding=(high - 1 - edge[0], wide - 1 - edge[1]))
-    product: Tensor = columns @ ahead.flatten(0, 1).flatten(2).transpose(1, 2)
-    # The gradient at distance (i, j) before a pixel meets that pixel through the kernel's opposite place.
-    by_place = product.reshape(*back.shape[:2], n_out, high, wide, n_in).sum(1)
-    return by_place.flip(2, 3).permute(0, 1, 4, 2, 3)
 
 
 def _group_norm(
@@ -218,13 +185,23 @@ def _group_norm(
     if not watch.knows(input, weight, bias):
         return functional.group_norm(input, num_groups, weight, bias, eps)
 
-    def collect(inputs: Tensor, gradient: Tensor) -> None:
-        centred = functional.group_norm(inputs.to(gradient), num_groups, eps=eps)
-        watch.keep(weight, lambda: watch.by_subject((gradient * centred).flatten(2).sum(2)).sum(1))
-        watch.keep(bias, lambda: watch.by_subject(gradient.flatten(2).sum(2)).sum(1))
+    # In the weights' own precision, as autocast has it; by its inner name, which also tells each group's statistics.
+    values = input.to(weight if bias is None else bias).contiguous()
+    rows, channels, *sides = values.shape
+    fixed, mean, scale = torch.native_group_norm(
+        values, _fixed(weight), _fixed(bias), rows, channels, math.prod(sides), num_groups, eps
+    )
 
-    fixed = functional.group_norm(input, num_groups, _fixed(weight), _fixed(bias), eps)
-    return watch.output(fixed, input, collect)
+    def by_channel(statistic: Tensor) -> Tensor:
+        return statistic.detach().repeat_interleave(channels // num_groups, dim=1)
+
+    def collect(inputs: Tensor, gradient: Tensor) -> None:
+        back = gradient.flatten(2).sum(2)
+        along = (gradient * inputs.to(gradient)).flatten(2).sum(2)
+        watch.keep(weight, lambda: watch.by_subject((along - back * by_channel(mean)) * by_channel(scale)).sum(1))
+        watch.keep(bias, lambda: watch.by_subject(back).sum(1))
+
+    return watch.output(fixed, values, collect)
 
 
 def _layer_norm(

@@ -159,15 +159,16 @@ def fastest_path(network: nn.Module, loss: Loss, data: SubjectData, speed: Speed
 
 def clip_and_add(total: dict[str, Tensor], each: dict[str, Tensor], bound: float) -> None:
     """Add gradients [S, ...], each subject's scaled to norm `bound` at most, to `total`."""
-    norms = [torch.linalg.vector_norm(value.reshape(len(value), -1), dim=1) for value in each.values()]
+    flat = {name: value.reshape(len(value), -1) for name, value in each.items()}
+    norms = [torch.linalg.vector_norm(value, dim=1) for value in flat.values()]
     norm = torch.stack(norms).double().norm(dim=0)
     finite = norm.isfinite()
-    factor = torch.where(finite, (bound * (1 - ROUNDING) / norm.clamp_min(1e-12)).clamp_max(1.0), 0.0)
+    factor = torch.where(finite, (bound * (1 - ROUNDING) / norm.clamp_min(1e-12)).clamp_max(1.0), 0.0).to(norms[0])
     # On CUDA to ask is to wait.
     all_finite = norm.device.type == "cpu" and bool(finite.all())
-    for name, value in each.items():
+    for name, value in flat.items():
         kept = value if all_finite else value.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        total[name] += torch.tensordot(factor.to(kept), kept, dims=1)
+        total[name].view(-1).addmv_(kept.T, factor.to(kept))
 
 
 def _gradients(network: nn.Module, data: SubjectData, loss: Loss, rows: Tensor, speed: Speed) -> dict[str, Tensor]:
@@ -234,7 +235,7 @@ def _zeros(network: nn.Module) -> dict[str, Tensor]:
     """float32 at least, whatever the weights are kept in."""
     kinds = {torch.float64: torch.float64}
     return {
-        name: torch.zeros_like(value, dtype=kinds.get(value.dtype, torch.float32), requires_grad=False)
+        name: torch.zeros(value.shape, dtype=kinds.get(value.dtype, torch.float32), device=value.device)
         for name, value in network.named_parameters()
         if value.requires_grad
     }
