@@ -37,13 +37,19 @@ def public_look(shown: PublicImages | None, like: ImageSet, basis: Basis) -> Loo
 
 def look_tensors(released: MeanLook, look: Look) -> dict[str, Array]:
     """What is kept of a release."""
-    return {"look": released.mean, "look_noise": np.array([released.noise]), "look_centre": look.centre}
+    return {
+        "look": released.mean,
+        "look_noise": np.array([released.noise]),
+        "look_centre": look.centre,
+        "look_rings": look.rings,
+    }
 
 
 def keep_step(folder: Path, released: Mapping[str, NDArray[np.generic]], basis: Basis, draws: Draws) -> None:
     """Find the step that brings draws to the released look (`look_tensors`) and keep it in the folder. Free."""
-    mean, noise, centre = (released[name].astype(np.float64) for name in ("look", "look_noise", "look_centre"))
-    look = Look(basis=basis, centre=centre)
+    names = ("look", "look_noise", "look_centre", "look_rings")
+    mean, noise, centre, rings = (released[name].astype(np.float64) for name in names)
+    look = Look(basis=basis, rings=rings, centre=centre)
     pixels, latents = draws(N_DRAWN)
     images = pixels.reshape(-1, look.size, look.size)
     save_tensors(folder / FILE, fit_step(images, latents, look, mean, float(noise[0])).tensors)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.detail.look import RING_DEVIATION, WIDTHS, Look, bands, knots, log_rings
+from generators.detail.look import WIDTHS, Look, bands, knots, log_rings
 from generators.detail.spectrum import apply_gains
 from generators.latent.basis import Array
 from generators.latent.texture import N_ZONES, Pixels, smooth_fields
@@ -21,7 +21,7 @@ from generators.latent.texture import N_ZONES, Pixels, smooth_fields
 N_ROUNDS = 12
 LARGEST_LOG_GAIN = 2.0
 SLOPES = (0.5, 2.0)
-LEAST_VARIANCE = 0.05
+LEAST_VARIANCE = LEAST_POWER = 0.05
 CHUNK = 512
 
 
@@ -76,7 +76,7 @@ def fit_step(images: Pixels, latents: Array, look: Look, target: Array, noise: f
         now = look.describe(seen).mean(axis=0)
         # By turns: rings and zones measure the same power, and both at once would correct it twice.
         if number % 2:
-            step = _rings_closer(step, look, now, wanted)
+            step = _rings_closer(step, look, now, wanted, spread=log_rings(seen).var(axis=0))
         else:
             drift = latents.mean(axis=0) - look.basis.encode(seen.reshape(len(seen), -1)).mean(axis=0)
             step = _zones_closer(step, look, now, wanted, drift)
@@ -116,13 +116,13 @@ def _zones_closer(step: Step, look: Look, seen: Array, wanted: Array, drift: Arr
     )
 
 
-def _rings_closer(step: Step, look: Look, seen: Array, wanted: Array) -> Step:
-    """Mean and spread of power in rings corrected by what is missing in rows [k]."""
-    now, then = look.parts(seen), look.parts(wanted)
-    before, after = (np.sqrt(2) * part.squares[0] + 1 - part.rings[0] ** 2 for part in (now, then))
-    wider = np.sqrt(np.maximum(after, LEAST_VARIANCE) / np.maximum(before, LEAST_VARIANCE))
-    return replace(
-        step,
-        offset=step.offset + RING_DEVIATION * (then.rings[0] - now.rings[0]),
-        slope=np.clip(step.slope * wider, *SLOPES),
-    )
+def _rings_closer(step: Step, look: Look, seen: Array, wanted: Array, *, spread: Array) -> Step:
+    """Rings corrected by what is missing in rows [k], spread [K] being the variances of logarithms of power.
+
+    Where these are Gaussian, mean power is exp(mean + variance / 2): what the mean leaves missing, the spread gives.
+    """
+    missing = look.parts(wanted - seen).rings[0]
+    now, then = (np.maximum(look.parts(row + look.centre).power[0], LEAST_POWER) for row in (seen, wanted))
+    variance = spread + 2 * (np.log(then / now) - missing)
+    wider = np.sqrt(np.clip(variance / np.maximum(spread, LEAST_VARIANCE), 0.5, 2))
+    return replace(step, offset=step.offset + missing, slope=np.clip(step.slope * wider, *SLOPES))
