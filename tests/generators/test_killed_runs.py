@@ -76,7 +76,10 @@ STATISTICS = {"n_components": 4, "detail": "none"}
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A generator's smallest run, the phases of its steps in their order, and where it is killed."""
+    """A generator's smallest run, the phases of its steps in their order, and where it is killed.
+
+    The first word of a row's name is the generator's.
+    """
 
     config: Mapping[str, object]
     phases: tuple[str, ...]
@@ -97,6 +100,16 @@ ROWS = {
             Kill(point="before release.safetensors", n_charged=3, ends=AGAIN),
             Kill(point="after release.safetensors", n_charged=3),
             *at_the_end(3),
+        ),
+    ),
+    "latent-statistics autoencoder": Row(
+        config={**STATISTICS, "basis": "autoencoder", "basis_steps": 2},
+        phases=("means", "covariance", "discriminant"),
+        kills=(
+            PUBLIC,
+            Kill(point="after basis.safetensors", n_charged=0),
+            Kill(point="after step 1", n_charged=1, ends=REST),
+            Kill(point="after release.safetensors", n_charged=3),
         ),
     ),
     "mean-embedding": Row(
@@ -206,6 +219,7 @@ ROWS = {
 ALWAYS = {
     "vae": ("public", "after step 3", "before checkpoint.safetensors", "before generator.json"),
     "latent-statistics": ("public", "after step 1", "before release.safetensors", "before generator.json"),
+    "latent-statistics autoencoder": ("after basis.safetensors",),
     "mean-embedding": ("after noise 1",),
     "private-evolution": ("before population.safetensors",),
     "gan": ("after noise 1",),
@@ -285,7 +299,7 @@ def train(folder: Path) -> Iterator[Train]:
 
     def run(name: str, out: Path, *, epsilon: float = EPSILON, resume: bool = False, **more: str) -> End:
         config = dict(ROWS[name].config) | ({"base": str(folder / "base")} if name == "lora" else {})
-        job = {"name": name, "config": config, "folder": str(folder), "out": str(out)}
+        job = {"name": name.split(maxsplit=1)[0], "config": config, "folder": str(folder), "out": str(out)}
         given.write(json.dumps({**job, "epsilon": epsilon, "resume": resume, **more}) + "\n")
         given.flush()
         return End(**json.loads(answers.readline()))
@@ -407,7 +421,8 @@ def check_what_was_spent(kill: Kill, out: Path, like: Path, *, epsilon: float) -
 
 
 def test_every_generator_has_its_row() -> None:
-    assert ROWS.keys() == GENERATORS.keys() == ALWAYS.keys()
+    assert {name.split(maxsplit=1)[0] for name in ROWS} == GENERATORS.keys()
+    assert ROWS.keys() == ALWAYS.keys()
     for name, points in ALWAYS.items():
         assert set(points) <= {kill.point for kill in ROWS[name].kills}
 
