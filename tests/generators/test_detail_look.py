@@ -1,5 +1,6 @@
 """What images look like on average: a bounded contribution a person, charged before noise, and draws brought to it."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generators.accounting import epsilon_of
-from generators.base import CellCount
+from generators.base import BudgetError, CellCount
 from generators.data import ImageSet
 from generators.detail.finishing import FILE
 from generators.detail.look import Look, bands, fit_look
@@ -144,6 +145,32 @@ def test_a_run_charges_it_and_keeps_the_budget(
     assert epsilon_of(logged.events, 1e-5, "prv") == pytest.approx(8, rel=1e-3)
     assert ("look" in load_tensors(tmp_path / "release.safetensors")) == (tmp_path / FILE).exists() == (share > 0)
     assert len(sample_generator(tmp_path, [CellCount(label="normal", n=3)])) == 3
+
+
+def test_a_run_that_dies_in_it_has_paid_for_it(
+    phantoms: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> np.ndarray:
+        raise InterruptedError
+
+    monkeypatch.setattr("generators.releases.spectrum.secure_normal", dies)
+    monkeypatch.setattr("generators.public.images.N_PHANTOMS", 80)
+    train = partial(
+        train_generator,
+        name="latent-statistics",
+        images=phantoms,
+        budget=BUDGET,
+        config={"n_components": 8},
+        out=tmp_path,
+    )
+    with pytest.raises(InterruptedError):
+        train()
+    logged = read_log(tmp_path)
+    assert logged is not None
+    assert list(logged.by_phase)[-1] == "spectrum"
+    assert epsilon_of(logged.events, 1e-5, "prv") == pytest.approx(8, rel=1e-3)
+    with pytest.raises(BudgetError, match="already spent"):
+        train(resume=True)
 
 
 def test_its_share_is_missing_from_means() -> None:
