@@ -1,10 +1,5 @@
 """Whole runs of every generator: card, folder, repeatability, refusals, death and resumption."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +12,11 @@ from generators.data import ImageSet
 from generators.folder import load_tensors, refuse_pickle, save_tensors
 from generators.groups import AGE_GROUPS, SEXES
 from generators.phantoms import LABELS, draw_phantoms
-from generators.privacy import PrivacyBudget, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.registry import GENERATORS, get_generator
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
+from tests.generators.recorders import Recorder
 
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
 SMALL = {
@@ -176,21 +172,6 @@ def test_tensors_whose_file_begins_like_a_pickle_are_none(n_tensors: int, tmp_pa
         refuse_pickle(tmp_path)
 
 
-class DiesAt:
-    """A second recorder, as the platform passes one, that dies at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def reserve(self, planned: object) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        if record.step == self.at:
-            raise KeyboardInterrupt
-
-    def settle(self, spent: object) -> None: ...
-
-
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_killed_release_is_charged_and_resumed_within_a_larger_budget(
     step: int, cohort: ImageSet, public: ImageSet, tmp_path: Path
@@ -198,7 +179,7 @@ def test_a_killed_release_is_charged_and_resumed_within_a_larger_budget(
     call = {"name": "latent-statistics", "images": cohort, "out": tmp_path, "public": public}
     call["config"] = {"n_components": 4}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, budget=BUDGET, recorder=DiesAt(step))
+        train_generator(**call, budget=BUDGET, recorder=Recorder(dies_at=step))
     lost = spent_from_log(tmp_path)
     assert sum(event.steps for event in lost.events) == step + 1
     if step == 1:
@@ -219,42 +200,6 @@ def test_another_run_does_not_resume_here(
     train_generator(**call, config={"n_components": 4})
     with pytest.raises(ResumeError, match=f"another {next(iter(change))}"):
         train_generator(**({"config": {"n_components": 4}} | call | change), resume=True)
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from generators.data import ImageSet
-from generators.privacy import PrivacyBudget
-from generators.runner import train_generator
-folder = Path(sys.argv[1])
-train_generator(
-    name="vae", images=ImageSet.load(folder / "images.npz"), out=folder / "g", resume="--resume" in sys.argv,
-    budget=PrivacyBudget(target_epsilon=8, public_n_subjects=60, accountant="rdp"),
-    config={"n_steps": 40, "public_steps": 0, "batch_size": 8, "width": 8, "checkpoint_every": 3},
-)
-"""
-
-
-def test_a_run_killed_by_the_system_resumes_and_never_under_counts(cohort: ImageSet, tmp_path: Path) -> None:
-    cohort.save(tmp_path / "images.npz")
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    log = tmp_path / "g" / "steps.log"
-    deadline = time.monotonic() + 120
-    while not (log.exists() and log.read_bytes().count(b'"kind": "step"') >= 8):
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline, "it never took eight steps"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    killed = read_log(tmp_path / "g")
-    assert killed is not None
-    assert 8 <= killed.n_steps < 40
-    subprocess.run([*command, "--resume"], cwd=Path(__file__).parents[2], check=True)
-    card = load_card(tmp_path / "g")
-    assert sum(event.steps for event in card.spend.events) == 40
-    assert card.spend.spent_epsilon <= 8
 
 
 LOOP = {"batch_size", "n_steps", "max_grad_norm"}

@@ -22,6 +22,7 @@ from generators.folder import load_card
 from generators.phantoms import draw_phantoms
 from generators.registry import GENERATORS
 from generators.steps_log import LoggedRun, read_log, spent_from_log
+from tests.generators.tiny_networks import tiny_unet
 
 ROOT = Path(__file__).parents[2]
 EPSILON = 8.0
@@ -263,22 +264,10 @@ Train = Callable[..., End]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Private and public images, and a public diffusion network for `lora`, untrained."""
-    from diffusers.models.unets.unet_2d import UNet2DModel
-
     made = tmp_path_factory.mktemp("killed")
     draw_phantoms(n_subjects=40, size=16, seed=4).images.save(made / "images.npz")
     draw_phantoms(n_subjects=40, size=16, seed=9, max_images=1).images.save(made / "public.npz")
-    network = UNet2DModel(
-        sample_size=16,
-        in_channels=1,
-        out_channels=1,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-    )
-    network.save_pretrained(made / "base")
+    tiny_unet().save_pretrained(made / "base")
     return made
 
 

@@ -15,10 +15,11 @@ from generators.folder import load_tensors
 from generators.latent.denoiser import LatentDenoiser, denoising_loss, draw_latents
 from generators.latent_diffusion import PRETRAINED, STATISTICS, WEIGHTS
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.public.pretraining import pretrain
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
+from tests.generators.recorders import Recorder
 
 NAME = "latent-diffusion"
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
@@ -44,21 +45,6 @@ def cohort() -> ImageSet:
 @pytest.fixture(scope="module")
 def public() -> ImageSet:
     return draw_phantoms(n_subjects=60, size=32, seed=9, max_images=1).images
-
-
-class DiesAt:
-    """A recorder that dies once it is told of a step of a phase."""
-
-    def __init__(self, phase: str, step: int) -> None:
-        self.phase, self.at = phase, step
-
-    def reserve(self, planned: object) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        if (record.phase, record.step) == (self.phase, self.at):
-            raise KeyboardInterrupt
-
-    def settle(self, spent: object) -> None: ...
 
 
 def denoiser(n_conditions: int = 2, width: int = 32) -> LatentDenoiser:
@@ -153,7 +139,7 @@ def test_a_run_killed_in_its_private_steps_resumes_within_its_plan(
 ) -> None:
     call = {"name": NAME, "images": cohort, "budget": BUDGET, "out": tmp_path / "g", "public": public, "config": SMALL}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=DiesAt("train", at))
+        train_generator(**call, recorder=Recorder(dies_in="train", dies_at=at))
     card = train_generator(**call, resume=True)
     assert (logged := read_log(tmp_path / "g")) is not None
     assert logged.events == logged.planned.events
@@ -168,7 +154,7 @@ def test_a_run_killed_in_its_statistics_is_refused_in_a_line_and_stays_charged(
     call = {"name": NAME, "images": cohort, "budget": BUDGET, "out": tmp_path / "g", "public": public, "config": SMALL}
     step = {"means": 0, "covariance": 1}[phase]
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=DiesAt(phase, step))
+        train_generator(**call, recorder=Recorder(dies_in=phase, dies_at=step))
     spent = spent_from_log(tmp_path / "g")
     assert sum(event.steps for event in spent.events) == step + 1
     with pytest.raises(ResumeError, match="statistics") as refusal:

@@ -17,8 +17,8 @@ from generators.latent.release import (
     planned_events,
     release,
 )
-from generators.privacy import PrivacySpend, StepRecord
 from generators.secure_random import secure_normal, secure_symmetric_normal
+from tests.generators.recorders import Recorder
 
 VOCABULARY = Vocabulary(labels=("a", "b", "c"), sexes=("F", "M"), age_groups=("0-17", "18-39", "40-64", "65+"))
 DESIGN = Design(vocabulary=VOCABULARY, group_weight=0.4)
@@ -30,18 +30,6 @@ def bounds(leading: list[int]) -> Bounds:
     return Bounds(
         radius=RADIUS, residual_radius=RESIDUAL_RADIUS, leading=np.array(leading, dtype=np.intp), public_n_subjects=20
     )
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.steps: list[StepRecord] = []
-
-    def reserve(self, planned: PrivacySpend) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        self.steps.append(record)
-
-    def settle(self, spent: PrivacySpend) -> None: ...
 
 
 def person(rng: np.random.Generator, n_images: int) -> PrivateLatents:

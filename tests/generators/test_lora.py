@@ -21,10 +21,12 @@ from generators.networks.low_rank import WAYS, LowRank, adapt, merge
 from generators.networks.public_base import write_base
 from generators.networks.tensors import image_tensor
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.public.pretraining import pretrain
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log
+from tests.generators.recorders import Recorder
+from tests.generators.tiny_networks import tiny_unet
 
 # Full batches under prv have a closed form: calibrating the noise takes no time.
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
@@ -40,17 +42,7 @@ def cohort() -> ImageSet:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline's folder whose tiny network has seen phantoms."""
     folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    unet = UNet2DModel(
-        sample_size=16,
-        in_channels=1,
-        out_channels=1,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-    )
+    unet = tiny_unet()
     images = image_tensor(draw_phantoms(n_subjects=30, size=16, seed=9, max_images=1).images)
     process = NoiseProcess(config={"num_train_timesteps": 100, "beta_schedule": "linear"})
     pretrain(
@@ -135,19 +127,6 @@ def test_a_run_leaves_a_folder_that_needs_no_base(way: str, cohort: ImageSet, ba
     assert not any("norm" in name for name in changed if "attentions" not in name)
 
 
-class DiesAt:
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def reserve(self, planned: PrivacySpend) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        if record.step == self.at:
-            raise KeyboardInterrupt
-
-    def settle(self, spent: PrivacySpend) -> None: ...
-
-
 def test_a_killed_reference_without_privacy_resumes_with_its_own_base_alone(
     cohort: ImageSet, base: Path, tmp_path: Path
 ) -> None:
@@ -156,7 +135,7 @@ def test_a_killed_reference_without_privacy_resumes_with_its_own_base_alone(
     call = {"name": "lora", "images": cohort, "out": out, "config": {**SMALL, "base": str(own)}}
     call["budget"] = PrivacyBudget.without_privacy(public_n_subjects=60)
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=DiesAt(2))  # type: ignore[arg-type]
+        train_generator(**call, recorder=Recorder(dies_at=2))  # type: ignore[arg-type]
     weights = own / "unet" / WEIGHTS
     original = weights.read_bytes()
     save_file({name: value + 1 for name, value in load_file(weights).items()}, weights)

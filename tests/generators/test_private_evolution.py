@@ -14,12 +14,13 @@ from generators.data import ImageSet
 from generators.folder import load_tensors
 from generators.latent.basis import fit_basis
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.private_evolution import POPULATION
 from generators.public.simulators import LatentSimulator, PhantomSimulator, Simulator
 from generators.releases.votes import Voters, exact_votes, nearest_candidates, noisy_votes, survivors, weights_of
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
+from tests.generators.recorders import Recorder
 
 NAME = "private-evolution"
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
@@ -42,21 +43,6 @@ def simulator(request: pytest.FixtureRequest, public: ImageSet) -> Simulator:
     if request.param == "phantoms":
         return PhantomSimulator(VOCABULARY, 32)
     return LatentSimulator.of(public, fit_basis(public, n_components=8, radius_quantile=0.9, whitening=1), VOCABULARY)
-
-
-class Recorder:
-    def __init__(self, dies_at: int = -1) -> None:
-        self.dies_at = dies_at
-        self.steps: list[StepRecord] = []
-
-    def reserve(self, planned: object) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        self.steps.append(record)
-        if record.step == self.dies_at:
-            raise KeyboardInterrupt
-
-    def settle(self, spent: object) -> None: ...
 
 
 def voters(seed: int, n_people: int, most_images: int = 6) -> Voters:
@@ -198,7 +184,7 @@ def test_a_killed_round_stays_charged_and_is_not_cast_again(
     call = {"name": NAME, "images": cohort, "budget": BUDGET, "out": tmp_path / "g", "public": public}
     call["config"] = {"n_rounds": 3}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=Recorder(dies_at))
+        train_generator(**call, recorder=Recorder(dies_at=dies_at))
     assert sum(event.steps for event in spent_from_log(tmp_path / "g").events) == dies_at + 1
     card = train_generator(**call, resume=True)
     assert sum(event.steps for event in card.spend.events) == 3
@@ -210,7 +196,7 @@ def test_a_run_that_kept_no_round_is_refused_in_a_line(cohort: ImageSet, public:
     call = {"name": NAME, "images": cohort, "budget": BUDGET, "out": tmp_path / "g", "public": public}
     call["config"] = {"n_rounds": 1}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=Recorder(0))
+        train_generator(**call, recorder=Recorder(dies_at=0))
     with pytest.raises(ResumeError, match="none was kept") as refusal:
         train_generator(**call, resume=True)
     assert "\n" not in str(refusal.value)

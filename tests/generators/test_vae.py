@@ -13,7 +13,7 @@ from generators.data import ImageSet
 from generators.folder import load_tensors
 from generators.latent.release import planned_events
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.releases.vae_latents import (
     SHARES,
     PublicPosterior,
@@ -24,6 +24,7 @@ from generators.releases.vae_latents import (
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log
 from generators.vae import VaeNetwork, vae_loss
+from tests.generators.recorders import Recorder
 
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=50, accountant="rdp")
 CONFIG = {"n_steps": 3, "batch_size": 10, "width": 8, "n_latents": 4, "public_steps": 2, "checkpoint_every": 1}
@@ -70,21 +71,6 @@ def test_the_encoder_and_the_public_posterior_owe_nothing_to_private_images(
     assert not np.array_equal(latents[0]["effects"], latents[1]["effects"])
 
 
-class Dies:
-    """A second recorder, as the platform passes one, that dies before the first record of a phase is answered."""
-
-    def __init__(self, phase: str) -> None:
-        self.phase = phase
-
-    def reserve(self, planned: object) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        if record.phase == self.phase:
-            raise KeyboardInterrupt
-
-    def settle(self, spent: object) -> None: ...
-
-
 @pytest.mark.parametrize(
     ("phase", "released"), [("latent means", False), ("latent covariance", False), ("train", True)]
 )
@@ -93,7 +79,7 @@ def test_a_killed_run_resumes_in_every_phase_and_pays_for_nothing_twice(
 ) -> None:
     call = {"name": "vae", "images": cohort, "budget": BUDGET, "config": CONFIG, "out": tmp_path, "public": public}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=Dies(phase))
+        train_generator(**call, recorder=Recorder(dies_in=phase))
     card = train_generator(**call, resume=True)
     assert card.spend.spent_epsilon <= 8
     assert (logged := read_log(tmp_path)) is not None
@@ -116,16 +102,6 @@ def test_without_public_steps_all_is_trained_privately_and_latents_come_from_the
     assert len(sample_generator(tmp_path, [CellCount(label="normal", n=2)])) == 2
 
 
-class Silent:
-    """A recorder that keeps nothing."""
-
-    def reserve(self, planned: object) -> None: ...
-
-    def step(self, record: object) -> None: ...
-
-    def settle(self, spent: object) -> None: ...
-
-
 def test_without_noise_latents_are_drawn_around_the_means_of_people(cohort: ImageSet, tmp_path: Path) -> None:
     """A label's latents lie where its people's do, and spread as they do."""
     from generators.base import Run, no_progress
@@ -141,7 +117,7 @@ def test_without_noise_latents_are_drawn_around_the_means_of_people(cohort: Imag
     )
     run = Run(
         images=images, budget=PrivacyBudget.without_privacy(public_n_subjects=n), config={}, out=tmp_path, seed=0,
-        public=None, device="cpu", recorder=Silent(), progress=no_progress, resume=False,
+        public=None, device="cpu", recorder=Recorder(), progress=no_progress, resume=False,
     )  # fmt: skip
     public = PublicPosterior.of(torch.randn(500, 2), torch.full((500, 2), -20.0))
     words = Vocabulary.of(images)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from generators.accounting import compose_spends, spend_of
@@ -23,6 +21,7 @@ from policies.base import Outcome, PolicyError
 from policies.engine import decide
 from policies.facts import Facts
 from policies.profile import load_profile
+from tests.generators.tiny_networks import tiny_unet
 
 BUDGET = PrivacyBudget.without_privacy(public_n_subjects=50)
 STEPS = {"n_steps": 2, "batch_size": 10, "checkpoint_every": 2}
@@ -56,17 +55,7 @@ def public() -> ImageSet:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local diffusers folder with a tiny network, which `lora` starts from."""
     folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    UNet2DModel(
-        sample_size=16,
-        in_channels=1,
-        out_channels=1,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-    ).save_pretrained(folder / "unet")
+    tiny_unet().save_pretrained(folder / "unet")
     DDPMScheduler(num_train_timesteps=100).save_pretrained(folder / "scheduler")
     return folder
 
