@@ -3,8 +3,8 @@
 Latents are those of `basis.fit_basis`, with its scale and radius, so whatever is released of them means the same as
 with `pca`. What the directions cannot express is foretold from the latent by a convolutional network, as far as it can
 be, and added outside of them: an image decoded and encoded again has the latent that it was drawn with, exactly.
-The encoder stays linear: with a network in its place, too, drawn images told findings apart worse (AUC .756, `pca` .786;
-`cxr_nih_1000` at epsilon 8, one run of each), since radiographs of another hospital are unlike what it learned from.
+The encoder stays linear: with a network in its place, too, drawn images told findings apart worse, AUC .756 against
+.786 of `pca` (`cxr_nih_1000` at epsilon 8, one run of each).
 
 Public images alone are looked at, half of them moved, bent, lit otherwise (`detail.views`), since hospitals differ. An
 eighth is held out, and the network speaks as loudly as those bear out: one that learned nothing leaves `pca`.
