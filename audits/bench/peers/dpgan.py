@@ -19,23 +19,25 @@ BATCH = 64
 
 
 class Discriminator(nn.Module):
-    """Images [n, C, S, S] with one-hot labels [n, L] to a score [n], the label as further channels."""
+    """Images [n, C, S, S] with one-hot labels [n, L] to a score [n], the label by projection (Miyato and Koyama 2018).
+
+    As further channels a label would meet the image in a single convolution at 8 x 8 pixels.
+    """
 
     def __init__(self, *, size: int, channels: int, n_labels: int, width: int) -> None:
         super().__init__()
-        widths, side = [channels + n_labels], size
+        widths, side = [channels], size
         while side > 4 and len(widths) < 5:
             widths.append(width * min(2 ** (len(widths) - 1), 4))
             side = (side + 1) // 2
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.LeakyReLU(0.2)]
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * side**2, 1))
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * side**2, 1 + n_labels))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        planes = labels[:, :, None, None].expand(-1, -1, *images.shape[2:])
-        score: Tensor = self.body(torch.cat([images, planes], dim=1))[:, 0]
-        return score
+        scores: Tensor = self.body(images)
+        return scores[:, 0] + (scores[:, 1:] * labels).sum(1)
 
 
 class Drawer(nn.Module):
