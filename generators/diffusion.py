@@ -8,7 +8,7 @@ be guided. The warm-up is that of DP-FETA (Li et al. 2025) with the sensitivity 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from generators.gradients.subjects import Loss
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.denoising import (
     Denoiser,
+    Drawing,
     NoiseProcess,
     check_solver,
     denoising_loss,
@@ -33,6 +34,7 @@ from generators.networks.denoising import (
     patch_side,
 )
 from generators.networks.pixel_denoising import DenoisingSettings, draw_set
+from generators.networks.starts import GaussianStart
 from generators.networks.tensors import image_tensor, n_conditions, one_hot, pick_device, seeded
 from generators.privacy import GaussianEvent
 from generators.public.images import public_entry, public_or_phantoms
@@ -51,6 +53,7 @@ from generators.training import CHECKPOINT, reserve_plan, train_network
 NAME = "diffusion"
 WEIGHTS = "network.safetensors"
 CENTRAL = "central.safetensors"
+CONDITIONS, ALL = "conditions", "all"
 LOST_WARM_UP = "killed between the record and the file of its central images: they are paid for and were not used"
 
 
@@ -58,16 +61,33 @@ LOST_WARM_UP = "killed between the record and the file of its central images: th
 class DiffusionConfig(DenoisingSettings):
     """Settings, those of the private loop first. The defaults are for 64 px and 15 minutes of two CPU cores."""
 
-    learning_rate: float = setting(3e-4, "Adam's rate for private steps", low=1e-7, high=1)
+    n_steps: int = setting(20, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
     width: int = setting(16, "channels at the highest resolution, a multiple of 8", low=8, high=512)
     prediction: str = setting("v_prediction", "what the network predicts: v_prediction or epsilon")
-    public_steps: int = setting(2000, "steps on public images before the private ones; 0 for none", low=0)
+    public_steps: int = setting(600, "steps on public images before the private ones; 0 for none", low=0)
     public_learning_rate: float = setting(1e-3, "Adam's rate for steps that cost nothing", low=1e-7, high=1)
     central_share: float = setting(
-        0.1, "share of the budget for noisy central images; 0 for none", low=0, high=0.9, changes_privacy=True
+        0.5, "share of the budget for noisy central images; 0 for none", low=0, high=0.9, changes_privacy=True
     )
-    central_side: int = setting(16, "side in pixels that central images are released at", low=1, high=64)
-    central_steps: int = setting(400, "steps on public images moved to the central ones", low=0)
+    central_side: int = setting(8, "side in pixels that central images are released at", low=1, high=64)
+    central_steps: int = setting(300, "steps on public images moved to the central ones", low=0)
+    refined: str = setting("conditions", "weights that private steps change: all, or conditions for theirs alone")
+    strength: float = setting(
+        0.5, "how far to pure noise drawing begins, at noised coarse images; 1: pure noise", low=0.05, high=1
+    )
+
+    def __post_init__(self) -> None:
+        if self.refined not in (CONDITIONS, ALL):
+            raise ConfigError(f"is {self.refined!r}", where="refined", remedy=f"choose {CONDITIONS} or {ALL}")
+
+    @property
+    def shows_public(self) -> bool:
+        """Whether public images are looked at; without any, drawing begins with pure noise."""
+        return bool(self.public_steps or self.central_share)
+
+    def drawing(self, process: NoiseProcess) -> Drawing:
+        return replace(super().drawing(process), strength=self.strength if self.shows_public else 1.0)
 
 
 class PixelDiffusion:
@@ -83,10 +103,9 @@ class PixelDiffusion:
         """
         settings = build_config(DiffusionConfig, run.config)
         vocabulary = Vocabulary.of(run.images, settings.labels)
-        loss = _loss(settings, vocabulary)
         network = _initial(settings, vocabulary, run)
-        asks_public = settings.public_steps or settings.central_share
-        public = _Public.of(run, vocabulary, settings.central_side) if asks_public else None
+        public = _Public.of(run, vocabulary, settings.central_side) if settings.shows_public else None
+        loss = _loss(settings, vocabulary)
         images = image_tensor(run.images)
         warm_up = _warm_up_event(settings, run)
         plan = settings.plan(run.budget, warm_up)
@@ -96,6 +115,10 @@ class PixelDiffusion:
             shifts = _shifts(run, images, vocabulary, public.frame, warm_up[0])
         if public is not None and not (run.out / CHECKPOINT).exists():
             _pretrain(network, loss, public, shifts, settings, run)
+        if public is not None and settings.refined == CONDITIONS and run.budget.is_private:
+            # Fewer weights meet less noise: noise grows with their number, what people say does not.
+            network.requires_grad_(False)
+            network.unet.class_embedding.requires_grad_(True)
         train_network(
             network,
             loss,
@@ -123,7 +146,8 @@ class PixelDiffusion:
         network = _network(settings, card_vocabulary(card), card.image_size, card.channels)
         load_network(network, read_tensors(folder / WEIGHTS))
         drawing = settings.drawing(NoiseProcess.of_pixels(settings.prediction))
-        return draw_set(network, card, drawing, counts, seed=seed, progress=progress)
+        start = GaussianStart.load(folder)
+        return draw_set(network, card, drawing, counts, seed=seed, progress=progress, start=start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +166,13 @@ class _Public:
         known = vocabulary.known_numbers(shown)
         return cls(images=images, vocabulary=vocabulary, known=known, frame=PublicFrame.of(images, side))
 
-    def moved(self, shifts: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Images moved to the labels' central images, and conditions [n, c]."""
+    def moved(self, shifts: Tensor, seed: int) -> _Public:
+        """Images moved to the labels' central images, each with a label."""
         images, labels = moved_images(self.images, self.known[:, 0], shifts, self.frame, seed=seed)
-        return images, one_hot(self.vocabulary, np.column_stack([labels, self.known[:, 1:]]))
+        return replace(self, images=images, known=np.column_stack([labels, self.known[:, 1:]]))
+
+    def start(self, seed: int) -> GaussianStart:
+        return GaussianStart.of(self.images, self.known[:, 0], len(self.vocabulary.labels), seed=seed)
 
 
 def _network(settings: DiffusionConfig, vocabulary: Vocabulary, size: int, channels: int) -> Denoiser:
@@ -164,10 +191,12 @@ def _initial(settings: DiffusionConfig, vocabulary: Vocabulary, run: Run) -> Den
 
 
 def _loss(settings: DiffusionConfig, vocabulary: Vocabulary) -> Loss:
+    process = NoiseProcess.of_pixels(settings.prediction)
     return denoising_loss(
-        NoiseProcess.of_pixels(settings.prediction),
+        process,
         condition_dropout=settings.condition_dropout,
         n_labels=len(vocabulary.labels),
+        strength=settings.drawing(process).strength,
     )
 
 
@@ -203,16 +232,20 @@ def _shifts(
 def _pretrain(
     network: Denoiser, loss: Loss, public: _Public, shifts: Tensor | None, settings: DiffusionConfig, run: Run
 ) -> None:
-    """Steps that cost nothing: on public images as they are, then on those moved to the noisy central images."""
-    sets = [(settings.public_steps, public.images, one_hot(public.vocabulary, public.known), "on public images")]
+    """Steps that cost nothing, on public images as they are, then on those moved to the noisy central images.
+
+    The latter are also what the start of drawing is made of.
+    """
+    sets = [(settings.public_steps, public, "on public images")]
     if shifts is not None:
-        sets.append((settings.central_steps, *public.moved(shifts, run.seed), "on central images"))
-    for n_steps, images, conditions, where in sets:
+        sets.append((settings.central_steps, public.moved(shifts, run.seed), "on central images"))
+    sets[-1][1].start(run.seed).save(run.out)
+    for n_steps, shown, where in sets:
         pretrain(
             network,
             loss,
-            images,
-            conditions,
+            shown.images,
+            one_hot(shown.vocabulary, shown.known),
             n_steps=n_steps,
             learning_rate=settings.public_learning_rate,
             seed=run.seed,

@@ -142,14 +142,16 @@ def check_solver(name: str) -> None:
         raise ConfigError(f"is {name!r}", where="solver", remedy=f"choose one of {', '.join(SOLVERS)}")
 
 
-def denoising_loss(process: NoiseProcess, *, condition_dropout: float, n_labels: int) -> Loss:
+def denoising_loss(process: NoiseProcess, *, condition_dropout: float, n_labels: int, strength: float = 1.0) -> Loss:
     """The squared error of each image [n] at a noise level of its own: a view of a subject is a noise level.
+
+    strength: the part of the timesteps that are trained, those of least noise: see `Drawing`.
 
     condition_dropout: the chance that an image's condition is hidden, and that its groups alone are, so that the
     network can be guided and can be asked for a label without groups. The first n_labels conditions are the label's.
     """
     scheduler = process.training()
-    n_timesteps = int(process.config["num_train_timesteps"])
+    n_timesteps = max(1, int(process.config["num_train_timesteps"] * strength))
     velocity = process.config.get("prediction_type") == "v_prediction"
 
     def loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
@@ -169,12 +171,22 @@ def denoising_loss(process: NoiseProcess, *, condition_dropout: float, n_labels:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How images are drawn. guidance: 1 follows the condition as trained, above 1 more strongly."""
+    """How images are drawn. guidance: 1 follows the condition as trained, above 1 more strongly.
+
+    strength: the part of the way to pure noise that a start is noised, and that is then solved back in that part of
+    n_steps; 1 begins with pure noise.
+    """
 
     process: NoiseProcess
     solver: str
     n_steps: int
     guidance: float
+    strength: float = 1.0
+
+    @property
+    def n_skipped(self) -> int:
+        """Steps of the solver that a start saves: at least one is left."""
+        return min(self.n_steps - 1, round(self.n_steps * (1 - self.strength)))
 
 
 @torch.no_grad()
@@ -186,22 +198,35 @@ def draw_images(
     shape: tuple[int, int, int],
     seed: int,
     progress: Progress,
+    start: Tensor | None = None,
 ) -> Tensor:
-    """Images [n, C, S, S] in [0, 1] for conditions [n, c], on the CPU; deterministic in `seed`. shape: C, S, S."""
+    """Images [n, C, S, S] in [0, 1] for conditions [n, c], on the CPU; deterministic in `seed`. shape: C, S, S.
+
+    start [n, C, S, S] in [0, 1]: what is noised and solved back, where drawing does not begin with pure noise.
+    """
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     network.eval()
-    parts = []
-    for part in torch.split(conditions, DRAW_CHUNK):
-        noise = torch.randn(len(part), *shape, generator=generator)
-        parts.append(_solve(network, noise.to(device), part.to(device), drawing))
+    parts: list[Tensor] = []
+    for rows in torch.split(torch.arange(len(conditions)), DRAW_CHUNK):
+        noise = torch.randn(len(rows), *shape, generator=generator).to(device)
+        begun = None if start is None else start[rows].to(device)
+        parts.append(_solve(network, noise, conditions[rows].to(device), drawing, begun))
         progress(sum(map(len, parts)), len(conditions), "drawing images")
     return torch.cat(parts)
 
 
-def _solve(network: Denoiser, images: Tensor, conditions: Tensor, drawing: Drawing) -> Tensor:
-    solver = drawing.process.solver(drawing.solver, drawing.n_steps)
-    for timestep in solver.timesteps:
+def _solve(
+    network: Denoiser, noise: Tensor, conditions: Tensor, drawing: Drawing, start: Tensor | None = None
+) -> Tensor:
+    solver, skipped, images = drawing.process.solver(drawing.solver, drawing.n_steps), 0, noise
+    if start is not None and drawing.n_skipped:
+        skipped = drawing.n_skipped
+        begun: Any = solver.timesteps[skipped].expand(len(start))  # diffusers asks for an IntTensor
+        images = drawing.process.training().add_noise(start * 2 - 1, noise, begun)
+        if isinstance(solver, DPMSolverMultistepScheduler):
+            solver.set_begin_index(skipped)
+    for timestep in solver.timesteps[skipped:]:
         everywhere = timestep.to(images.device).expand(len(images))
         predicted = _guided(network, images, everywhere, conditions, drawing.guidance)
         images = solver.step(predicted, timestep, images, return_dict=False)[0]

@@ -10,6 +10,7 @@ from generators.cards import card_vocabulary, synthetic_set
 from generators.config import setting
 from generators.data import ImageSet
 from generators.networks.denoising import Denoiser, Drawing, NoiseProcess, draw_images
+from generators.networks.starts import GaussianStart
 from generators.networks.tensors import one_hot, pick_device
 from generators.training import PrivateSettings
 
@@ -41,16 +42,19 @@ def draw_set(
     *,
     seed: int,
     progress: Progress,
+    start: GaussianStart | None = None,
 ) -> ImageSet:
     """Images of the cells, by a deterministic solver from noise that the seed repeats, in chunks."""
     vocabulary = card_vocabulary(card)
     cells = vocabulary.cells(counts)
+    numbers = vocabulary.numbers(cells)
     pixels = draw_images(
         network.to(pick_device("auto")),
-        one_hot(vocabulary, vocabulary.numbers(cells)),
+        one_hot(vocabulary, numbers),
         drawing,
         shape=(card.channels, card.image_size, card.image_size),
         seed=seed,
         progress=progress,
+        start=None if start is None else start.draw(numbers[:, 0], seed=seed),
     )
     return synthetic_set(pixels.movedim(1, -1).numpy(), cells, card)

@@ -10,8 +10,18 @@ import torch
 
 from generators.base import CellCount, ConfigError, GeneratorError, Run, no_progress
 from generators.data import ImageSet
+from generators.folder import load_tensors
 from generators.gradients.subjects import SubjectData, clipped_sum
-from generators.networks.denoising import Denoiser, NoiseProcess, denoising_loss, new_unet, patch_side
+from generators.networks.denoising import (
+    Denoiser,
+    Drawing,
+    NoiseProcess,
+    denoising_loss,
+    draw_images,
+    new_unet,
+    patch_side,
+)
+from generators.networks.starts import GaussianStart
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
 from generators.releases.central_images import (
@@ -281,6 +291,7 @@ def test_a_killed_run_resumes_within_its_plan(
         pytest.param(16, {"solver": "euler"}, "solver: is 'euler'; choose one of dpm-solver, ddim", id="solver"),
         pytest.param(16, {"prediction": "x"}, "prediction: is 'x'; choose one of v_prediction", id="prediction"),
         pytest.param(16, {"central_share": 1}, "central_share", id="share"),
+        pytest.param(16, {"refined": "some"}, "refined: is 'some'; choose conditions or all", id="refined"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_charged(
@@ -296,3 +307,59 @@ def test_bad_settings_are_refused_before_anything_is_charged(
 def test_colour_needs_public_images_in_colour(cohort: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name a public set of colour images"):
         train_generator(name="diffusion", images=in_colour(cohort), budget=BUDGET, config=SMALL, out=tmp_path / "g")
+
+
+def test_a_start_has_the_labels_means_and_varies_as_its_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(400) < 200, 0, -1)
+    labels[100:200] = 1
+    images = torch.from_numpy(rng.normal(0.5, 0.05, (400, 1, 4, 4)).astype(np.float32))
+    images[labels == 0] += 0.2
+    start = GaussianStart.of(images, labels, 3, seed=0)
+    start.save(tmp_path)
+    loaded = GaussianStart.load(tmp_path)
+    assert loaded is not None
+    drawn = [loaded.draw(np.full(500, label), seed=1) for label in range(3)]
+    for label, wanted in ((0, images[labels == 0]), (1, images[labels == 1]), (2, images)):
+        assert drawn[label].mean() == pytest.approx(float(wanted.mean()), abs=0.01), label
+    assert float(drawn[0].std(0).mean()) == pytest.approx(0.05, rel=0.15)
+    assert torch.equal(drawn[0], loaded.draw(np.zeros(500, dtype=np.intp), seed=1))
+    assert GaussianStart.load(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("solver", ["dpm-solver", "ddim"])
+def test_drawing_goes_on_from_a_start_in_fewer_steps_and_keeps_what_it_shows(solver: str) -> None:
+    """A network that always says "no velocity, no noise" leaves a start at little noise as it is."""
+
+    class Idle(Denoiser):
+        n_passes = 0
+
+        def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+            self.n_passes += 1
+            return torch.zeros_like(noisy)
+
+    network = Idle(new_unet(size=16, channels=1, width=8), n_conditions=2)
+    start = torch.rand(2, 1, 16, 16) * 0.5 + 0.25
+    drawing = Drawing(process=NoiseProcess.of_pixels("epsilon"), solver=solver, n_steps=10, guidance=1, strength=0.1)
+    drawn = draw_images(network, torch.eye(2), drawing, shape=(1, 16, 16), seed=0, progress=no_progress, start=start)
+    assert network.n_passes == 1
+    assert torch.corrcoef(torch.stack([drawn.flatten(), start.flatten()]))[0, 1] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("refined", "private", "moved"), [("conditions", True, False), ("all", True, True), ("conditions", False, True)]
+)
+def test_private_steps_move_conditions_alone_unless_told(
+    refined: str, private: bool, moved: bool, cohort: ImageSet, public: ImageSet, tmp_path: Path
+) -> None:
+    """Compared with a run of the same seed whose private steps move nothing."""
+    budget = BUDGET if private else PrivacyBudget.without_privacy(public_n_subjects=60)
+    found = []
+    for rate in ("1e-3", "1e-7"):
+        config = {**SMALL, "refined": refined, "learning_rate": rate, "average": 0, "central_share": 0}
+        out = tmp_path / rate
+        train_generator(name="diffusion", images=cohort, budget=budget, config=config, out=out, public=public)
+        found.append(load_tensors(out / "network.safetensors"))
+    changed = {name for name, value in found[0].items() if np.abs(value - found[1][name]).max() > 1e-4}
+    assert "network.unet.class_embedding.weight" in changed
+    assert (len(changed) > 1) == moved
