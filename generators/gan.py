@@ -1,10 +1,11 @@
 """`gan`: a conditional generative adversarial network whose discriminator alone sees private images, by DP-SGD.
 
-Bie, Kamath and Zhang 2023 ("Private GANs, revisited"): several private steps of the discriminator for each step of the
-generator, which is post-processing and free, because real images reach it through the privatised discriminator alone.
-A subject's loss pairs each of their images with one drawn by the generator for the same conditions: its gradient
-involves no other subject's image and is clipped as a whole. Both networks are pretrained on public images: first the
-generator learns to draw public images from their principal latents, then both play the game on the public set.
+Bie, Kamath and Zhang 2023 ("Private GANs, revisited"): several private steps of the discriminator in each round, then
+steps of the generator, which are post-processing and free, because real images reach it through the privatised
+discriminator alone. A subject's loss pairs each of their images with one drawn by the generator for the same
+conditions: its gradient involves no other subject's image and is clipped as a whole. Both networks are pretrained on
+public images: first the generator learns to draw public images from their principal latents, then both play the game
+on the public set; the discriminator's features are then made to vary alike over it (`networks.adversaries`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, relu
+from torch.nn.functional import relu
 
 from generators.base import CellCount, GeneratorCard, Progress, Run
 from generators.cards import card_vocabulary, finish_run, synthetic_set
@@ -26,6 +27,7 @@ from generators.data import ImageSet
 from generators.folder import load_card, save_tensors
 from generators.gradients.subjects import Loss
 from generators.latent.basis import fit_basis, unit_pixels
+from generators.networks.adversaries import Discriminator, GeneratorNetwork, mean_conditions
 from generators.networks.checkpoints import (
     Arrays,
     load_network,
@@ -34,8 +36,8 @@ from generators.networks.checkpoints import (
     optimizer_tensors,
     read_tensors,
 )
-from generators.networks.halves import ConvDown, ConvUp, decode_in_chunks
-from generators.networks.tensors import any_conditions, image_tensor, n_conditions, one_hot, pick_device, seeded
+from generators.networks.halves import decode_in_chunks
+from generators.networks.tensors import any_conditions, image_tensor, one_hot, pick_device, seeded
 from generators.public.images import public_entry, public_or_phantoms
 from generators.public.pretraining import move_average, pretrain
 from generators.training import PrivateSettings, train_network
@@ -43,7 +45,6 @@ from generators.training import PrivateSettings, train_network
 NAME = "gan"
 WEIGHTS = "network.safetensors"
 BATCH = 32
-N_FEATURES = 64
 BETAS = (0.5, 0.99)
 WARM_LEARNING_RATE = 2e-3
 PLAY_LEARNING_RATE = 2e-4
@@ -55,54 +56,20 @@ ANCHOR_WEIGHT = 100.0
 class GanConfig(PrivateSettings):
     """Settings, those of the private loop first."""
 
+    batch_size: int = setting(512, "expected subjects a step", low=1, changes_privacy=True)
+    n_steps: int = setting(30, "private steps", low=1, high=1_000_000, changes_privacy=True)
+    learning_rate: float = setting(5e-3, "Adam's rate for private steps", low=1e-7, high=1)
     views: int = setting(1, "images of one subject that one step looks at", low=1, high=64)
-    discriminator_steps: int = setting(5, "private steps for each step of the generator", low=1, high=1000)
+    discriminator_steps: int = setting(5, "private steps of the discriminator in each round", low=1, high=1000)
+    generator_steps: int = setting(20, "free steps of the generator in each round", low=1, high=1000)
     generator_batch: int = setting(32, "synthetic images in a step of the generator", low=2, high=4096)
     generator_learning_rate: float = setting(2e-4, "Adam's rate for the generator", low=1e-7, high=1)
-    generator_average: float = setting(0.95, "decay of the generator's moving average; 0 for none", low=0, high=0.9999)
+    generator_average: float = setting(0.99, "decay of the generator's moving average; 0 for none", low=0, high=0.9999)
     n_latents: int = setting(32, "latent dimensions", low=2, high=512)
     width: int = setting(16, "channels of the first layer, a multiple of 8", low=8, high=512)
-    head_only: bool = setting(True, "private steps leave the discriminator's features as public images taught them")
+    head_only: bool = setting(True, "rounds move the discriminator's head and the generator's first layer alone")
     warm_steps: int = setting(500, "steps towards public images from their principal latents", low=0)
     public_steps: int = setting(200, "adversarial steps on public images before the private ones", low=0)
-
-
-class GeneratorNetwork(nn.Module):
-    """Latents [n, l] and conditions [n, c] to images [n, C, S, S] in [0, 1]."""
-
-    def __init__(self, *, size: int, channels: int, n_conditions: int, n_latents: int, width: int) -> None:
-        super().__init__()
-        self.n_latents = n_latents
-        self.up = ConvUp(n_inputs=n_latents + n_conditions, size=size, channels=channels, width=width)
-
-    def forward(self, latents: Tensor, conditions: Tensor) -> Tensor:
-        images: Tensor = self.up(torch.cat([latents, conditions], dim=1))
-        return images
-
-    def draw(self, conditions: Tensor) -> Tensor:
-        """One image for each row of conditions."""
-        latents = torch.randn(len(conditions), self.n_latents, device=conditions.device)
-        images: Tensor = self(latents, conditions)
-        return images
-
-
-class Discriminator(nn.Module):
-    """Images and conditions to scores [n], positive for real: a projection of conditions (Miyato and Koyama 2018).
-
-    It looks at half the side: what it says of single pixels, mostly noise, came out of the generator as checkerboards.
-    """
-
-    def __init__(self, *, size: int, channels: int, n_conditions: int, width: int) -> None:
-        super().__init__()
-        down = ConvDown(size=size // 2, channels=channels, width=width)
-        self.features = nn.Sequential(down, nn.Linear(down.n_features, N_FEATURES), nn.SiLU())
-        self.score = nn.Linear(N_FEATURES, 1)
-        self.project = nn.Linear(n_conditions, N_FEATURES, bias=False)
-
-    def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
-        features = self.features(avg_pool2d(images, 2))
-        scores: Tensor = self.score(features)[:, 0] + (self.project(conditions) * features).sum(1)
-        return scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +128,20 @@ class Opponent:
     ) -> None:
         self.network, self.discriminator, self.public = network, discriminator, public
         self.vocabulary, self.settings = vocabulary, settings
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.generator_learning_rate, betas=BETAS)
+        moved = [value for value in network.parameters() if value.requires_grad]
+        self.optimizer = torch.optim.Adam(moved, lr=settings.generator_learning_rate, betas=BETAS)
         self.average = copy.deepcopy(network)
 
     def after_step(self, step: int) -> None:
-        """A step of the generator after every so many of the discriminator."""
-        if (step + 1) % self.settings.discriminator_steps:
+        """Steps of the generator after every so many of the discriminator."""
+        rounds, rest = divmod(step + 1, self.settings.discriminator_steps)
+        if rest:
             return
+        n_steps = self.settings.generator_steps
+        for number in range((rounds - 1) * n_steps, rounds * n_steps):
+            self._step(number)
+
+    def _step(self, number: int) -> None:
         device = next(self.network.parameters()).device
         conditions = any_conditions(self.vocabulary, self.settings.generator_batch).to(device)
         loss = -self.discriminator(self.network.draw(conditions), conditions).mean()
@@ -176,8 +150,7 @@ class Opponent:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        n_steps = (step + 1) // self.settings.discriminator_steps
-        decay = min(self.settings.generator_average, n_steps / (n_steps + 9))
+        decay = min(self.settings.generator_average, (number + 1) / (number + 10))
         move_average(self.average, self.network, decay=decay)
 
     def tensors(self) -> Arrays:
@@ -208,9 +181,12 @@ class PrivateGan:
         plan = settings.plan(run.budget)
         public = _public_pairs(settings, vocabulary, run)
         generator, discriminator = _pretrained(settings, vocabulary, run, public)
+        if settings.head_only and settings.public_steps:
+            # Noise grows with the number of weights: on hundreds of people only the head can be heard above it, and
+            # only the generator's first layer can follow it without leaving what public images look like.
+            discriminator.features.requires_grad_(False)
+            generator.up.layers.requires_grad_(False)
         opponent = Opponent(generator, discriminator, vocabulary, settings, public)
-        # Noise grows with the number of weights: on hundreds of people only the head can be heard above it.
-        discriminator.features.requires_grad_(not (settings.head_only and settings.public_steps))
         train_network(
             discriminator,
             discriminator_loss(generator),
@@ -248,7 +224,7 @@ def _generator(settings: GanConfig, vocabulary: Vocabulary, size: int, channels:
     return GeneratorNetwork(
         size=size,
         channels=channels,
-        n_conditions=n_conditions(vocabulary),
+        centre=mean_conditions(vocabulary),
         n_latents=settings.n_latents,
         width=settings.width,
     )
@@ -270,9 +246,8 @@ def _pretrained(
     size, channels = run.images.images.shape[1], run.images.channels
     with seeded(run.seed):
         generator = _generator(settings, vocabulary, size, channels)
-        discriminator = Discriminator(
-            size=size, channels=channels, n_conditions=n_conditions(vocabulary), width=settings.width
-        )
+        centre = mean_conditions(vocabulary)
+        discriminator = Discriminator(size=size, channels=channels, centre=centre, width=settings.width)
     device = pick_device(run.device)
     generator, discriminator = generator.to(device), discriminator.to(device)
     if public is not None:
@@ -311,7 +286,7 @@ def _play(
 ) -> None:
     """The game on public images, one step of each network in turn; repeats by seed."""
     device = next(generator.parameters()).device
-    in_turn = replace(settings, discriminator_steps=1, generator_learning_rate=PLAY_LEARNING_RATE)
+    in_turn = replace(settings, discriminator_steps=1, generator_steps=1, generator_learning_rate=PLAY_LEARNING_RATE)
     opponent = Opponent(generator, discriminator, vocabulary, in_turn, public)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=PLAY_LEARNING_RATE, betas=BETAS)
     loss = discriminator_loss(generator)
@@ -326,3 +301,5 @@ def _play(
             run.progress(step + 1, settings.public_steps, "playing on public images")
     if settings.public_steps:
         generator.load_state_dict(opponent.average.state_dict())
+        discriminator.features.settle(public.images.to(device))
+        discriminator.forget()

@@ -12,12 +12,15 @@ from generators.conditions import Vocabulary
 from generators.config import build_config
 from generators.data import ImageSet
 from generators.folder import load_tensors
-from generators.gan import Discriminator, GanConfig, GeneratorNetwork, Opponent, discriminator_loss
+from generators.gan import GanConfig, Opponent, discriminator_loss
 from generators.gradients.subjects import SubjectData, clipped_sum
+from generators.networks.adversaries import Discriminator, GeneratorNetwork, mean_conditions, whiten
+from generators.networks.tensors import any_conditions
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log
+from tests.generators.recorders import Recorder
 
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=50, accountant="rdp")
 CONFIG = {
@@ -26,6 +29,7 @@ CONFIG = {
     "width": 8,
     "n_latents": 4,
     "discriminator_steps": 2,
+    "generator_steps": 1,
     "generator_batch": 4,
     "warm_steps": 1,
     "public_steps": 1,
@@ -45,10 +49,13 @@ def public() -> ImageSet:
 
 
 def networks(size: int = 16, channels: int = 1) -> tuple[GeneratorNetwork, Discriminator]:
-    return (
-        GeneratorNetwork(size=size, channels=channels, n_conditions=2, n_latents=4, width=8),
-        Discriminator(size=size, channels=channels, n_conditions=2, width=8),
-    )
+    """Of two labels; the discriminator has something to say already."""
+    centre = mean_conditions(WORDS)
+    generator = GeneratorNetwork(size=size, channels=channels, centre=centre, n_latents=4, width=8)
+    discriminator = Discriminator(size=size, channels=channels, centre=centre, width=8)
+    for layer in (discriminator.score, discriminator.project):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    return generator, discriminator
 
 
 @pytest.mark.parametrize("n_images", [1, 3, 20])
@@ -90,6 +97,15 @@ def test_the_generator_moves_once_in_so_many_steps(every: int, moved: list[bool]
     assert found == moved
 
 
+def test_a_round_has_so_many_steps_of_the_generator() -> None:
+    settings = replace(build_config(GanConfig, CONFIG), discriminator_steps=2, generator_steps=3)
+    opponent = Opponent(*networks(), WORDS, settings)
+    for step in range(4):
+        opponent.after_step(step)
+    state = opponent.optimizer.state_dict()["state"]
+    assert {int(value["step"]) for value in state.values()} == {6}
+
+
 def test_a_companion_goes_on_where_its_checkpoint_stands() -> None:
     settings = replace(build_config(GanConfig, CONFIG), discriminator_steps=1)
     first, second = (Opponent(*networks(), WORDS, settings) for _ in range(2))
@@ -101,25 +117,10 @@ def test_a_companion_goes_on_where_its_checkpoint_stands() -> None:
     assert all(np.array_equal(kept[name], loaded[name]) for name in kept)
 
 
-class DiesAt:
-    """A second recorder, as the platform passes one, that dies at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def reserve(self, planned: object) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        if record.step == self.at:
-            raise KeyboardInterrupt
-
-    def settle(self, spent: object) -> None: ...
-
-
 def test_a_killed_run_resumes_within_its_budget(cohort: ImageSet, public: ImageSet, tmp_path: Path) -> None:
     call = {"name": "gan", "images": cohort, "budget": BUDGET, "config": CONFIG, "out": tmp_path, "public": public}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, recorder=DiesAt(2))
+        train_generator(**call, recorder=Recorder(dies_at=2))
     held = load_tensors(tmp_path / "checkpoint.safetensors")
     assert any(name.startswith("companion.network.") for name in held)
     card = train_generator(**call, resume=True)
@@ -187,3 +188,37 @@ def test_bad_settings_are_named(
 def test_a_side_that_cannot_be_halved_is_refused() -> None:
     with pytest.raises(ConfigError, match="a side of 50 pixels"):
         networks(50)
+
+
+def test_what_all_private_images_share_cancels_in_the_labels_weights() -> None:
+    """Both labels far from what is drawn, and alike: their weights stay where they are, the score's do not."""
+    generator, discriminator = networks()
+    discriminator.forget()
+    images = torch.rand(1, 1, 16, 16).expand(40, -1, -1, -1)
+    conditions = torch.eye(2)[torch.arange(40) % 2]
+    with torch.no_grad():
+        generator.up.layers[-1].bias.fill_(-9.0)  # draws black
+    discriminator_loss(generator)(discriminator, images, conditions).sum().backward()
+    shared, own = discriminator.score.weight.grad, discriminator.project.weight.grad
+    assert shared is not None
+    assert own is not None
+    assert float(own.abs().max()) < 1e-3 * float(shared.abs().max())
+
+
+def test_the_centre_is_the_mean_of_the_conditions_that_are_drawn() -> None:
+    words = Vocabulary(labels=("a", "b", "c"), sexes=("F", "M"), age_groups=("0-17",))
+    torch.manual_seed(0)
+    assert torch.allclose(mean_conditions(words), any_conditions(words, 20_000).mean(0), atol=0.02)
+
+
+def test_settled_features_vary_alike_and_apart_and_a_dull_one_is_no_noise() -> None:
+    inputs = torch.randn(500, 6) @ torch.randn(6, 6) * 10 + 3
+    inputs[:, 5] = inputs[:, 4]
+    layer = torch.nn.Linear(6, 4)
+    whiten(layer, inputs)
+    outputs = layer(inputs).detach()
+    assert torch.allclose(outputs.mean(0), torch.zeros(4), atol=1e-3)
+    assert torch.allclose(torch.cov(outputs.T), torch.eye(4), atol=0.02)
+    wide = torch.nn.Linear(6, 8)
+    whiten(wide, inputs)
+    assert wide(inputs).abs().max() < 100
