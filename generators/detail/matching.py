@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct, idct
 
 from generators.detail.look import WIDTHS, Look, bands, knots, log_rings
 from generators.detail.spectrum import apply_gains
@@ -19,8 +20,10 @@ from generators.latent.basis import Array
 from generators.latent.texture import N_ZONES, Pixels, smooth_fields
 
 N_ROUNDS = 12
+PACE = 0.7  # gains of neighbouring zones overlap: whole corrections would overshoot
 LARGEST_LOG_GAIN = 2.0
-SLOPES = (0.5, 2.0)
+SLOPES = (0.6, 1.6)
+N_SPREAD = 3
 LEAST_VARIANCE = LEAST_POWER = 0.05
 CHUNK = 512
 
@@ -112,7 +115,7 @@ def _zones_closer(step: Step, look: Look, seen: Array, wanted: Array, drift: Arr
     return replace(
         step,
         shift=step.shift + inside.reshape(outside.shape) + outside,
-        zones=np.clip(step.zones + missing.zones[0], -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
+        zones=np.clip(step.zones + PACE * missing.zones[0], -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
     )
 
 
@@ -123,6 +126,7 @@ def _rings_closer(step: Step, look: Look, seen: Array, wanted: Array, *, spread:
     """
     missing = look.parts(wanted - seen).rings[0]
     now, then = (np.maximum(look.parts(row + look.centre).power[0], LEAST_POWER) for row in (seen, wanted))
-    variance = spread + 2 * (np.log(then / now) - missing)
-    wider = np.sqrt(np.clip(variance / np.maximum(spread, LEAST_VARIANCE), 0.5, 2))
+    cosines = dct(np.log(then / now) - missing, norm="ortho")
+    cosines[N_SPREAD:] = 0.0  # single rings say too little of their spread
+    wider = np.sqrt(1 + np.clip(idct(cosines, norm="ortho") / np.maximum(spread, LEAST_VARIANCE), -0.5, 0.5))
     return replace(step, offset=step.offset + missing, slope=np.clip(step.slope * wider, *SLOPES))
