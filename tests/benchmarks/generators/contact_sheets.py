@@ -1,8 +1,11 @@
 """Contact sheets: what each family draws of phantoms at several epsilons, one picture a family.
 
     python tests/benchmarks/generators/contact_sheets.py --families vae gan --epsilon 1 8 inf
+    python -m generators base --out BASE
+    python tests/benchmarks/generators/contact_sheets.py --families lora --set base=BASE
 
-Drawn sets are kept in --work, so a sheet that was interrupted goes on where it stopped. The first row are phantoms,
+Drawn sets are kept in --work, so a sheet that was interrupted goes on where it stopped; give other settings a folder
+of their own. The first row are phantoms,
 which image no person; nothing private can be on a sheet.
 """
 
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from generators.cli_options import key_and_value
 from generators.conditions import even_counts
 from generators.data import ImageSet
 from generators.phantoms import draw_phantoms
@@ -69,7 +73,14 @@ def _draw(family: str, epsilon: float, cohort: ImageSet, options: argparse.Names
         budget = PrivacyBudget(target_epsilon=epsilon, public_n_subjects=n)
     folder = options.work / f"{kept.stem}-generator"
     started = time.monotonic()
-    card = train_generator(name=family, images=cohort, budget=budget, out=folder, resume=folder.exists())
+    card = train_generator(
+        name=family,
+        images=cohort,
+        budget=budget,
+        config=dict(key_and_value(pair) for pair in options.settings),
+        out=folder,
+        resume=folder.exists(),
+    )
     drawn = sample_generator(folder, even_counts(card.labels, 4 * N_COLUMNS), seed=1)
     sys.stderr.write(f"{kept.stem}: {time.monotonic() - started:.0f} s\n")
     drawn.save(kept)
@@ -88,6 +99,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", default=[name for name in GENERATORS if name != "lora"])
     parser.add_argument("--epsilon", nargs="+", type=float, default=[1.0, 8.0, math.inf])
+    parser.add_argument("--set", action="append", default=[], dest="settings", help="key=value of every family named")
     parser.add_argument("--subjects", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
