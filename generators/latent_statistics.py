@@ -179,7 +179,7 @@ class LatentStatistics:
         space = LatentSpace.load(folder / BASIS)
         canvas = Canvas(folder=folder, size=card.image_size, channels=card.channels, space=space)
         pixels, _ = _drawn(canvas, vocabulary, settings, cells, np.random.default_rng(seed), progress)
-        pixels = finish(folder, pixels)
+        pixels = finish(folder, pixels, space.basis)
         progress(2, 2, "done")
         return synthetic_set(pixels, cells, card)
 

@@ -55,10 +55,10 @@ def keep_step(folder: Path, released: Mapping[str, NDArray[np.generic]], basis: 
     save_tensors(folder / FILE, fit_step(images, latents, look, mean, float(noise[0])).tensors)
 
 
-def finish(folder: Path, pixels: Pixels) -> Pixels:
+def finish(folder: Path, pixels: Pixels, basis: Basis) -> Pixels:
     """Images [n, D] after the step of this folder, where there is one."""
     if not (folder / FILE).exists():
         return pixels
     side = round(pixels.shape[1] ** 0.5)
     tensors = {name: value.astype(np.float64) for name, value in load_tensors(folder / FILE).items()}
-    return Step.of(tensors).apply(pixels.reshape(-1, side, side)).reshape(pixels.shape)
+    return Step.of(tensors).apply(pixels.reshape(-1, side, side), basis).reshape(pixels.shape)

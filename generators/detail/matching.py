@@ -1,7 +1,9 @@
 """Bringing drawn images to a look: one step, the same for all, found by drawing, looking and correcting.
 
 Post-processing of what was released. A shift of all pixels, a gain of each band in each zone, and for each ring an
-affine map of an image's logarithm of power, so that both the mean and the spread of power come out as they should
+affine map of an image's logarithm of power, so that both the mean and the spread of power come out as they should. What
+gains would change inside the latent space is projected off: there images stay as drawn, and labels are told as well as
+before. The shift alone reaches in, to undo what clipping takes from the mean
 (Heeger and Bergen 1995 and Portilla and Simoncelli 2000 bring single textures to such statistics; here it is their
 mean over images).
 """
@@ -15,8 +17,9 @@ from numpy.typing import NDArray
 from scipy.fft import dct, idct
 
 from generators.detail.look import WIDTHS, Look, bands, knots, log_rings
+from generators.detail.sampling import outside
 from generators.detail.spectrum import apply_gains
-from generators.latent.basis import Array
+from generators.latent.basis import Array, Basis
 from generators.latent.texture import N_ZONES, Pixels, smooth_fields
 
 N_ROUNDS = 12
@@ -39,13 +42,19 @@ class Step:
     offset: Array
     slope: Array
 
-    def apply(self, images: Pixels) -> Pixels:
+    def apply(self, images: Pixels, basis: Basis) -> Pixels:
         """Images [n, S, S], not clipped."""
-        return np.concatenate([self._apply(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)])
+        changed = []
+        for start in range(0, len(images), CHUNK):
+            moved = images[start : start + CHUNK] + self.shift.astype(np.float32)
+            gained = (self._gained(moved) - moved).reshape(len(moved), -1)
+            changed.append(moved + outside(gained, basis).reshape(moved.shape))
+        return np.concatenate(changed)
 
-    def _apply(self, images: Pixels) -> Pixels:
+    def _gained(self, images: Pixels) -> Pixels:
+        """Bands by zones, then rings."""
         size = images.shape[1]
-        parts, changed = bands(images + self.shift.astype(np.float32))
+        parts, changed = bands(images)
         for band, field in zip(parts, self.zones, strict=True):
             changed = changed + band * np.exp(smooth_fields(field[None], size))
         raised = self.offset + (self.slope - 1) * (log_rings(changed) - self.pivot)
@@ -75,7 +84,7 @@ def fit_step(images: Pixels, latents: Array, look: Look, target: Array, noise: f
     step = _still(images, look)
     wanted = trusted(target, look.describe(np.clip(images, 0, 1)).mean(axis=0), look.blocks, noise)
     for number in range(N_ROUNDS):
-        seen = np.clip(step.apply(images), 0, 1)
+        seen = np.clip(step.apply(images, look.basis), 0, 1)
         now = look.describe(seen).mean(axis=0)
         # By turns: rings and zones measure the same power, and both at once would correct it twice.
         if number % 2:

@@ -114,11 +114,14 @@ def test_draws_are_brought_to_a_look(look: Look, basis: PublicBasis, phantoms: I
     dull = 0.1 + 0.9 * apply_gains(images, np.linspace(1, 0.4, SIZE // 2))
     latents = basis.encode(images.reshape(len(images), -1))
     step = fit_step(dull, latents, look, look.describe(images).mean(axis=0), 0.0)
-    after = np.clip(step.apply(dull), 0, 1)
+    after = np.clip(step.apply(dull, basis), 0, 1)
 
     def decibels(part: np.ndarray) -> float:
         return float(np.abs(10 * np.log10(radial_power(part).mean(0) / radial_power(images).mean(0))).max())
 
+    moved = np.asarray(dull + step.shift, dtype=np.float32)
+    there, here = (basis.encode(part.reshape(len(dull), -1)) for part in (step.apply(dull, basis), moved))
+    np.testing.assert_allclose(there, here, atol=1e-3)  # but for the shift, the latent space is left alone
     assert decibels(dull) > 4
     assert decibels(after) < 1
     assert np.abs(after.mean(0) - images.mean(0)).mean() < np.abs(dull.mean(0) - images.mean(0)).mean() / 3
