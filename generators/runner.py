@@ -10,6 +10,7 @@ from generators.base import (
     CellCount,
     ConfigError,
     DataError,
+    Generator,
     GeneratorCard,
     GeneratorError,
     Progress,
@@ -63,21 +64,6 @@ def train_generator(  # noqa: PLR0913 (every one a named choice of the caller)
     vocabulary.numbers(train)
     if not (even_if_drowned or resume):
         require_signal(budget, chosen, n_labels=len(vocabulary.labels))
-    fresh = not out.exists()
-    open_folder(out, resume=resume)
-    fingerprint = {
-        "name": name,
-        "config": settings,
-        "data": train.digest,
-        "public": "phantoms" if public is None else public.digest,
-        "seed": seed,
-        "public_n_subjects": budget.public_n_subjects,
-        "target_delta": budget.target_delta,
-        "accountant": budget.accountant,
-    }
-    check_same_run(out, fingerprint, resume=resume)
-    if resume and (out / CARD).exists():
-        return load_card(out)
     log = StepsLog(out)
     run = Run(
         images=train,
@@ -91,12 +77,36 @@ def train_generator(  # noqa: PLR0913 (every one a named choice of the caller)
         progress=progress,
         resume=resume,
     )
+    return _train_in_folder(generator, run)
+
+
+def _train_in_folder(generator: Generator, run: Run) -> GeneratorCard:
+    """Train in `run.out`, new or of the same run; refused before anything was charged, it is left as it was."""
+    fresh = not run.out.exists()
+    open_folder(run.out, resume=run.resume)
+    check_same_run(run.out, _fingerprint(generator.name, run), resume=run.resume)
+    if run.resume and (run.out / CARD).exists():
+        return load_card(run.out)
     try:
         return generator.train(run)
     except GeneratorError:
-        if not resume and read_log(out) is None:
-            discard(out, whole=fresh)  # refused before anything was charged: nothing half done stays
+        if not run.resume and read_log(run.out) is None:
+            discard(run.out, whole=fresh)
         raise
+
+
+def _fingerprint(name: str, run: Run) -> dict[str, object]:
+    """What a resumed run must have in common with the killed one. Its epsilon may be larger."""
+    return {
+        "name": name,
+        "config": run.config,
+        "data": run.images.digest,
+        "public": "phantoms" if run.public is None else run.public.digest,
+        "seed": run.seed,
+        "public_n_subjects": run.budget.public_n_subjects,
+        "target_delta": run.budget.target_delta,
+        "accountant": run.budget.accountant,
+    }
 
 
 def sample_generator(

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from audits.base import AuditError
 from audits.bench import judging, likeness, running
+from audits.bench.asking import parse_settings, plan_cells
 from audits.bench.cells import FIGURES, REAL, SIMULATOR, Cell, CellResult, add_result, read_results
-from audits.bench.command import parse_settings, plan_cells
 from audits.bench.datasets import PHANTOMS, Wish, load_cohort
 from audits.bench.network import fit_network
 from audits.bench.rows import all_rows

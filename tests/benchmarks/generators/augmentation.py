@@ -23,7 +23,7 @@ import numpy as np
 import typer
 
 from audits.base import AuditError
-from audits.bench.command import merged_settings, public_images
+from audits.bench.asking import merged_settings, public_images
 from audits.bench.datasets import Wish, load_cohort
 from audits.bench.table import Difference, paired_difference
 from audits.console import one_line_errors
