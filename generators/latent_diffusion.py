@@ -37,8 +37,9 @@ from generators.folder import CARD, load_card, load_tensors, save_tensors
 from generators.gradients.subjects import Loss
 from generators.latent.basis import Array, clip_norms, unit_pixels
 from generators.latent.denoiser import LatentDenoiser, denoising_loss, draw_latents
+from generators.latent.settings import LatentStatisticsConfig
 from generators.latent.space import LatentSpace, phantoms_fit
-from generators.latent_statistics import BASIS, LatentStatistics, LatentStatisticsConfig
+from generators.latent_statistics import BASIS, LatentStatistics
 from generators.networks.checkpoints import load_network, network_tensors, read_tensors
 from generators.networks.tensors import n_conditions, one_hot, pick_device, seeded
 from generators.privacy import GaussianEvent, PrivacyBudget, PrivacySpend, StepRecord

@@ -17,112 +17,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.accounting import release_noise, spend_of
-from generators.base import CellCount, ConfigError, GeneratorCard, Progress, Run, no_progress
+from generators.base import CellCount, GeneratorCard, Progress, Run, no_progress
 from generators.cards import card_vocabulary, finish_run, synthetic_set
 from generators.conditions import Vocabulary
-from generators.config import build_config, setting
+from generators.config import build_config
 from generators.data import ImageSet
-from generators.detail.finishing import finish, keep_step, look_tensors, public_look
-from generators.detail.look import Look
+from generators.detail.finishing import finish, keep_step, public_look
 from generators.detail.steps import FILE as DETAIL
 from generators.detail.steps import add_detail, calibrate_detail, fit_detail
-from generators.folder import load_card, load_tensors, save_tensors
+from generators.folder import load_card, load_tensors
 from generators.latent.autoencoder import Lesson
 from generators.latent.basis import Array, unit_pixels
+from generators.latent.design import Design
 from generators.latent.fit import Prior, draw_residuals, fit_mixture
-from generators.latent.release import Bounds, Design, PrivateLatents, Shares, planned_events, release
+from generators.latent.release import PrivateLatents
+from generators.latent.settings import LatentStatisticsConfig, residual_radius
 from generators.latent.space import LatentSpace, chosen_basis, fit_space, phantoms_fit
-from generators.privacy import GaussianEvent
 from generators.public.images import public_entry
-from generators.releases.spectrum import release_look
-from generators.steps_log import read_log
+from generators.releases.latents import FILE as RELEASE
+from generators.releases.latents import release_latent_statistics
 
 NAME = "latent-statistics"
-RELEASE = "release.safetensors"
 BASIS = "basis.safetensors"
-# With more labels a classifier has more noisy weights than the covariance is worth: ten digits lose by it.
-MOST_LABELS_TO_TELL = 4
-COVARIANCE_NOISE = 1.0
-FEWEST_LEADING = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentStatisticsConfig:
-    """Settings. The budget bounds epsilon whatever is chosen; shares and clipping say how it is spent."""
-
-    basis: str = setting(
-        "auto",
-        "where latents come from: pca of public images, autoencoder (pca with a decoder that a network refines), dct "
-        "(no image at all), or auto: pca where the operator or phantoms give images like these",
-    )
-    basis_steps: int = setting(400, "training steps of the autoencoder, about a seventh of a second each", low=1)
-    add_phantoms: bool = setting(True, "fit the basis to phantoms beside the operator's public images (grey ones)")
-    n_components: int = setting(64, "low-rank directions of the latent space, at most", low=2, high=512)
-    n_texture: int = setting(
-        48, "latents of texture: how rough an image is, where (grey images of 32 pixels on)", low=0, high=128
-    )
-    whitening: float = setting(
-        0.5, "power of the public deviation that each latent is divided by, 0 to 1", low=0, high=1
-    )
-    radius_quantile: float = setting(
-        0.9, "share of public images that the clipping radius leaves whole", low=0.1, high=1, changes_privacy=True
-    )
-    residual_factor: float = setting(
-        0.9,
-        "clipping radius of residuals, as a share of the root of their public variance",
-        low=0.05,
-        high=3,
-        changes_privacy=True,
-    )
-    counts_share: float = setting(0.03, "share of the budget for counts", low=0.001, high=0.9, changes_privacy=True)
-    sums_share: float = setting(0.37, "share of the budget for sums", low=0.01, high=0.95, changes_privacy=True)
-    discriminant_share: float = setting(
-        0.4,
-        "share of the budget for a classifier of the labels, where there are 2 to 4; more go without, half of it to "
-        "sums; what is left goes to covariance",
-        low=0,
-        high=0.9,
-        changes_privacy=True,
-    )
-    spectrum_share: float = setting(
-        0.06,
-        "share of the budget for what images look like on average, where texture is drawn: power of each ring, "
-        "roughness of each zone; the other shares are of what is left",
-        low=0,
-        high=0.5,
-        changes_privacy=True,
-    )
-    group_weight: float = setting(
-        0.4, "weight of sex and age against the label in the shared bound", low=0.05, high=1, changes_privacy=True
-    )
-    shrink: bool = setting(True, "shrink the covariance by the share of it that noise explains")
-    detail: str = setting(
-        "lenders",
-        "what is added to what the latent space expresses: none, lenders (of phantoms, one channel only) or network "
-        "(trained on phantoms and public images)",
-    )
-    detail_steps: int = setting(500, "training steps of the detail network, half a second each on a core", low=1)
-    labels: str = setting("", "the public label vocabulary, comma-separated; empty: the cohort's own words")
-
-    def __post_init__(self) -> None:
-        if self.counts_share + self.sums_share + self.discriminant_share >= 1 - 1e-9:
-            raise ConfigError(
-                f"{self.counts_share}, {self.sums_share} and {self.discriminant_share} leave nothing for covariance",
-                where="sums_share",
-                remedy="choose shares with a sum below 1",
-            )
-
-    def shares(self, n_labels: int) -> Shares:
-        """How the budget is split for so many labels, from settings alone."""
-        discriminant = self.discriminant_share if 1 < n_labels <= MOST_LABELS_TO_TELL else 0.0
-        sums = self.sums_share + (self.discriminant_share - discriminant) / 2
-        return Shares(
-            counts=self.counts_share,
-            sums=sums,
-            moments=1 - self.counts_share - sums - discriminant,
-            discriminant=discriminant,
-        )
 
 
 class LatentStatistics:
@@ -143,15 +59,20 @@ class LatentStatistics:
             settings = replace(settings, detail="none")  # phantoms are unlike images that need cosines
         progress(0, 3, "fitting the public basis")
         released = run.resume and (run.out / RELEASE).exists()
-        space = LatentSpace.load(run.out / BASIS) if released else _fitted_space(run, kind, settings)
+        space = LatentSpace.load(run.out / BASIS) if released else _fitted_space(run, kind, settings, vocabulary.labels)
         shown = fit_detail(run, space.basis, how=settings.detail, n_steps=settings.detail_steps)
         progress(1, 3, "projecting")
         if not released:
-            data = PrivateLatents(latents=space.encode(unit_pixels(images)), rows=rows, subjects=images.subjects())
+            data = PrivateLatents(
+                latents=space.encode(unit_pixels(images)),
+                rows=rows,
+                subjects=images.subjects(),
+                centres=space.centres_of(design.n_labels),
+            )
             asked = space.texture is not None and settings.spectrum_share > 0
             look = public_look(shown, images, space.basis) if asked else None
             space.save(run.out / BASIS)
-            _charge_and_release(data, design, space, settings, run, look)
+            release_latent_statistics(data, design, space, settings, run, look)
         how, notes = calibrate_detail(
             run, space.basis, shown, partial(_draw_low, run.out, vocabulary, settings), how=settings.detail
         )
@@ -239,7 +160,7 @@ def _keep_step(run: Run, vocabulary: Vocabulary, settings: LatentStatisticsConfi
     keep_step(run.out, noisy, space.basis, draws)
 
 
-def _fitted_space(run: Run, kind: str, settings: LatentStatisticsConfig) -> LatentSpace:
+def _fitted_space(run: Run, kind: str, settings: LatentStatisticsConfig, labels: Sequence[str]) -> LatentSpace:
     """The public space of this run."""
     return fit_space(
         run.public,
@@ -251,88 +172,9 @@ def _fitted_space(run: Run, kind: str, settings: LatentStatisticsConfig) -> Late
         n_texture=settings.n_texture if settings.detail != "none" else 0,
         radius_quantile=settings.radius_quantile,
         whitening=settings.whitening,
+        labels=labels,
         lesson=Lesson(n_steps=settings.basis_steps, seed=run.seed, device=run.device, progress=run.progress),
     )
-
-
-def leading_latents(noise_multiplier: float, share: float, *, public_n_subjects: int, at_most: int) -> int:
-    """How many latents' second moments are worth releasing, from public numbers.
-
-    The noise of m^2 moments of unit spread moves eigenvalues by about 2 sqrt(m / 2) multiplier m / (n sqrt(share)):
-    m is where that reaches COVARIANCE_NOISE. Further latents keep their public variances.
-    """
-    affordable = (COVARIANCE_NOISE * public_n_subjects * share**0.5 / max(noise_multiplier, 1e-9)) ** (2 / 3)
-    return int(min(max(affordable, FEWEST_LEADING), at_most))
-
-
-def _charge_and_release(
-    data: PrivateLatents,
-    design: Design,
-    space: LatentSpace,
-    settings: LatentStatisticsConfig,
-    run: Run,
-    look: Look | None,
-) -> None:
-    """Reserve, release, store. Killed attempts count: only what they left of the budget is used."""
-    shares = settings.shares(design.n_labels)
-    earlier = read_log(run.out)
-    already, first_step = ((), 0) if earlier is None else (earlier.events, earlier.n_steps)
-    budget = run.budget
-    asked = 0.0 if look is None else settings.spectrum_share
-    noise_multiplier = release_noise(budget, already, share=1 - asked)
-    planned = list(planned_events(noise_multiplier, shares))
-    if asked:
-        of_look = release_noise(budget, already, share=asked)
-        planned.append(GaussianEvent(noise_multiplier=of_look, sample_rate=1.0, steps=1))
-    run.recorder.reserve(
-        spend_of(
-            (*already, *planned),
-            delta=budget.target_delta,
-            accountant=budget.accountant,
-            privacy_unit=run.images.privacy_unit,
-        )
-    )
-    n_leading = leading_latents(
-        noise_multiplier,
-        shares.moments,
-        public_n_subjects=budget.public_n_subjects,
-        at_most=space.n_latents,
-    )
-    leading = space.leading(n_leading)
-    noisy = release(
-        data,
-        design=design,
-        bounds=Bounds(
-            radius=space.radius,
-            residual_radius=residual_radius(space, leading, settings),
-            leading=leading,
-            public_n_subjects=budget.public_n_subjects,
-        ),
-        noise_multiplier=noise_multiplier,
-        shares=shares,
-        recorder=run.recorder,
-        first_step=first_step,
-    )
-    kept = noisy.tensors
-    if look is not None:
-        kept |= look_tensors(
-            release_look(
-                look.describe(unit_pixels(run.images).reshape(-1, look.size, look.size)),
-                data.subjects,
-                radius=look.radius,
-                n_noisy=float(np.trace(noisy.design[: design.n_labels, : design.n_labels])),
-                event=planned[-1],
-                recorder=run.recorder,
-                step=first_step + len(planned) - 1,
-            ),
-            look,
-        )
-    save_tensors(run.out / RELEASE, kept)
-
-
-def residual_radius(space: LatentSpace, leading: NDArray[np.intp], settings: LatentStatisticsConfig) -> float:
-    """What residuals of the leading latents are clipped to, from public numbers."""
-    return settings.residual_factor * float(np.linalg.norm(space.spread[leading]))
 
 
 def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str, str]]:
@@ -347,7 +189,8 @@ def _detail_entries(settings: LatentStatisticsConfig, run: Run) -> list[dict[str
 def _basis_entries(settings: LatentStatisticsConfig, kind: str, run: Run) -> list[dict[str, str]]:
     """What the basis is made of, for the card."""
     if kind == "dct":
-        return [{"name": "discrete cosines", "use": "basis", "licence": "none: no image"}]
+        cosines = {"name": "discrete cosines", "use": "basis", "licence": "none: no image"}
+        return [cosines, *([public_entry(run.public, "centres of labels")] if run.public is not None else [])]
     entries = [public_entry(run.public, "basis")]
     beside = run.public is not None and settings.add_phantoms and phantoms_fit(run.images)
     return [*entries, public_entry(None, "basis")] if beside else entries
@@ -379,6 +222,7 @@ def _draw_latents(
         n_labels=len(vocabulary.labels),
         prior=Prior(
             spread=space.spread,
+            centres=space.centres_of(len(vocabulary.labels)),
             covariance=space.covariance,
             radius=space.radius,
             residual_radius=residual_radius(space, noisy["leading"].astype(np.intp), settings),
@@ -388,4 +232,4 @@ def _draw_latents(
     )
     design, numbers = Design(vocabulary=vocabulary, group_weight=settings.group_weight), vocabulary.numbers(cells)
     means = design.rows(numbers) @ mixture.effects
-    return np.asarray(means + draw_residuals(mixture.covariance, numbers[:, 0], rng))
+    return np.asarray(means + draw_residuals(mixture.covariances, numbers[:, 0], rng))

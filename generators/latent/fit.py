@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from generators.latent.basis import Array, clip_norms
 from generators.latent.discriminant import agreeing_covariance
-from generators.latent.release import positive_part
+from generators.latent.effects import positive_part
+from generators.latent.label_covariances import FEWEST_OF_A_LABEL, label_covariances, replaced
 
 FEWEST_SUBJECTS = 10.0
-FEWEST_OF_A_LABEL = 5.0
 # How far, in each latent, differences of means are from what covariance and classifier make of them. Declared.
 MISFIT = 0.1
 # Tuned on other splits than those reported: the least variance of any combination of latents, as a share of what each
@@ -32,10 +32,12 @@ class Prior:
     """What public data or a declared law says of latents, and the radii that the release clipped to.
 
     spread [d]: the deviation of each. covariance [d, d]: within a label, of the operator's public images; None where
-    there are none: then neither a least variance is set nor clipping undone.
+    there are none: then neither a least variance is set nor clipping undone. centres [labels, d]: around which latents
+    were clipped.
     """
 
     spread: Array
+    centres: Array
     covariance: Array | None
     radius: float
     residual_radius: float
@@ -52,10 +54,10 @@ class Prior:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """effects [p, d]: what a design vector is multiplied with for a mean. covariance [d, d]: shared by all."""
+    """effects [p, d]: what a design vector is multiplied with for a mean. covariances [labels, d, d]."""
 
     effects: Array
-    covariance: Array
+    covariances: Array
 
 
 def fit_mixture(
@@ -63,7 +65,7 @@ def fit_mixture(
 ) -> Mixture:
     """The mixture of a release (`Release.tensors`)."""
     tensors = {name: value.astype(np.float64) for name, value in noisy.items()}
-    effects, (sums_noise, moments_noise) = tensors["effects"], tensors["noise"]
+    effects, (sums_noise, moments_noise, *label_noise) = tensors["effects"], tensors["noise"]
     n_of_label = np.maximum(np.diag(tensors["design"])[:n_labels], 0.0)
     n = max(float(n_of_label.sum()), FEWEST_SUBJECTS)
     leading = noisy["leading"].astype(np.intp)
@@ -79,13 +81,19 @@ def fit_mixture(
     covariance = extended_covariance(released, target, leading)
     if prior.covariance is not None:
         covariance = covariance * widening(covariance, effects[:n_labels], leading, prior) ** 2
+    labels = prior.centres + effects[:n_labels]
     if discriminant and n_labels > 1:
         weights = tensors["weights"]
         noise = float(np.mean((sums_noise / np.maximum(n_of_label, FEWEST_OF_A_LABEL)) ** 2))
-        labels = agreeing_means(covariance, effects[:n_labels], weights, noise=noise)
-        effects = np.vstack([labels, effects[n_labels:]])
+        labels = agreeing_means(covariance, labels, weights, noise=noise)
         covariance = agreeing_covariance(covariance, labels, weights)
-    return Mixture(effects=effects, covariance=positive_part(covariance, floor=1e-4))
+    covariance = positive_part(covariance, floor=1e-4)
+    covariances = np.repeat(covariance[None], n_labels, axis=0)
+    if "label_moments" in tensors and tensors["label_moments"].size:  # an earlier version had none
+        places = noisy["of_labels"].astype(np.intp)
+        moments, noise = tensors["label_moments"], float(label_noise[0])
+        covariances = label_covariances(covariance, moments, places, n_of_label, noise=noise)
+    return Mixture(effects=np.vstack([labels, effects[n_labels:]]), covariances=covariances)
 
 
 def agreeing_means(covariance: Array, means: Array, weights: Array, *, noise: float) -> Array:
@@ -131,15 +139,7 @@ def extended_covariance(released: Array, target: Array, leading: NDArray[np.intp
     The target is scaled to vary as much as what was released does in the leading latents.
     """
     target = target * float(np.trace(released) / np.trace(target[np.ix_(leading, leading)]))
-    rest = np.setdiff1d(np.arange(len(target)), leading)
-    across = target[np.ix_(leading, rest)]
-    slopes = np.linalg.solve(target[np.ix_(leading, leading)], across)
-    whole = target.copy()
-    whole[np.ix_(leading, leading)] = released
-    whole[np.ix_(leading, rest)] = released @ slopes
-    whole[np.ix_(rest, leading)] = (released @ slopes).T
-    whole[np.ix_(rest, rest)] += slopes.T @ released @ slopes - across.T @ slopes
-    return whole
+    return replaced(target, released, leading)
 
 
 def widening(covariance: Array, means: Array, leading: NDArray[np.intp], prior: Prior) -> float:
@@ -165,12 +165,13 @@ def _clipped_variance(residuals: Array, mean: Array, leading: NDArray[np.intp], 
     return float(np.sum(clip_norms(clipped, prior.residual_radius) ** 2) / len(residuals))
 
 
-def draw_residuals(covariance: Array, groups: NDArray[np.intp], rng: np.random.Generator) -> Array:
-    """Gaussian residuals [n, d]; those of a group that is large enough have this covariance and no mean exactly.
+def draw_residuals(covariances: Array, groups: NDArray[np.intp], rng: np.random.Generator) -> Array:
+    """Gaussian residuals [n, d]; those of a group that is large enough have its covariance and no mean exactly.
 
-    groups: the label of each [n]. Exact moments spare whoever learns from the images the error of drawing them.
+    covariances [C, d, d]; groups: the label of each [n]. Exact moments spare whoever learns from the images the error
+    of drawing them.
     """
-    d = len(covariance)
+    d = covariances.shape[1]
     drawn = rng.standard_normal((len(groups), d))
     for group in np.unique(groups):
         rows = groups == group
@@ -178,4 +179,5 @@ def draw_residuals(covariance: Array, groups: NDArray[np.intp], rng: np.random.G
             centred = drawn[rows] - drawn[rows].mean(axis=0)
             factor = np.linalg.cholesky(centred.T @ centred / len(centred))
             drawn[rows] = np.linalg.solve(factor, centred.T).T
-    return np.asarray(drawn @ np.linalg.cholesky(covariance).T)
+        drawn[rows] = drawn[rows] @ np.linalg.cholesky(covariances[group]).T
+    return drawn

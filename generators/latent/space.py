@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from generators.data import ImageSet
 from generators.folder import load_tensors, save_tensors
 from generators.latent.autoencoder import Lesson, fit_autoencoder, stored_basis
 from generators.latent.basis import MOST_PUBLIC_IMAGES, Array, Basis, PublicBasis, fit_basis, unit_pixels
+from generators.latent.centres import public_centres, radius_around
 from generators.latent.cosine_basis import cosine_basis
 from generators.latent.texture import Texture, fit_texture, has_texture
 from generators.phantoms import can_draw
@@ -27,14 +29,20 @@ Pixels = NDArray[np.float32]
 @dataclass(frozen=True, kw_only=True)
 class LatentSpace:
     """basis: low-rank latents. texture: None where images have none. spread: the public deviation of each latent [d],
-    low-rank ones first. covariance [d, d]: of the operator's images within a label; None without.
-    radius: the norm that a latent is clipped to."""
+    low-rank ones first. covariance [d, d]: of the operator's images within a label; None without. centres [labels, d]:
+    their mean for each label of the cohort; None where they have none of these labels. radius: the norm that a latent
+    is clipped to, around its centre."""
 
     basis: Basis
     texture: Texture | None
     spread: Array
     covariance: Array | None
     radius: float
+    centres: Array | None = None
+
+    def centres_of(self, n_labels: int) -> Array:
+        """[n_labels, d]: the centre of each label, 0 where public images say nothing of it."""
+        return np.zeros((n_labels, self.n_latents)) if self.centres is None else self.centres
 
     @property
     def n_latents(self) -> int:
@@ -74,8 +82,8 @@ class LatentSpace:
         }
         if self.texture is not None:
             tensors["texture"] = self.texture.mean
-        if self.covariance is not None:
-            tensors["covariance"] = self.covariance
+        said = {"covariance": self.covariance, "centres": self.centres}
+        tensors |= {name: value for name, value in said.items() if value is not None}
         save_tensors(path, tensors)
 
     @classmethod
@@ -93,9 +101,11 @@ class LatentSpace:
         if "texture" in found:
             texture = Texture(mean=found["texture"].astype(np.float64), n_latents=len(spread) - len(scale))
         linear = PublicBasis(mean=mean, directions=directions, scale=scale, radius=inner)
-        covariance = found["covariance"].astype(np.float64) if "covariance" in found else None
+        covariance, centres = (
+            found[name].astype(np.float64) if name in found else None for name in ("covariance", "centres")
+        )
         basis = stored_basis(found, linear)
-        return cls(basis=basis, texture=texture, spread=spread, covariance=covariance, radius=outer)
+        return cls(basis=basis, texture=texture, spread=spread, covariance=covariance, centres=centres, radius=outer)
 
 
 def chosen_basis(basis: str, images: ImageSet, public: ImageSet | None) -> str:
@@ -122,16 +132,18 @@ def fit_space(
     n_texture: int,
     radius_quantile: float,
     whitening: float,
+    labels: Sequence[str] = (),
     lesson: Lesson = DEFAULT_LESSON,
 ) -> LatentSpace:
     """A space for images of this size and depth; their content is not looked at. Raises ConfigError, DataError.
 
-    lesson: how an autoencoder learns.
+    labels: those of the cohort, for which public images may have centres. lesson: how an autoencoder learns.
     """
     size, channels = images.images.shape[1], images.channels
     if basis == "dct":
         cosines, spread = cosine_basis(size=size, channels=channels, n_components=n_components, whitening=whitening)
-        return LatentSpace(basis=cosines, texture=None, spread=spread, covariance=None, radius=cosines.radius)
+        space = LatentSpace(basis=cosines, texture=None, spread=spread, covariance=None, radius=cosines.radius)
+        return _centred(space, public, labels, radius_quantile=radius_quantile)
     shown = some(gather_shown(public, images, add_phantoms=add_phantoms))
     linear = fit_basis(shown, n_components=n_components, radius_quantile=radius_quantile, whitening=whitening)
     low = fit_autoencoder(shown, linear, lesson) if basis == "autoencoder" else linear
@@ -142,7 +154,23 @@ def fit_space(
     space = LatentSpace(basis=low, texture=texture, spread=np.ones(0), covariance=None, radius=low.radius)
     latents = space.encode(pixels)
     radius = float(np.quantile(np.linalg.norm(latents, axis=1), radius_quantile))
-    return replace(space, spread=latents.std(axis=0), covariance=public_covariance(space, public), radius=radius)
+    space = replace(space, spread=latents.std(axis=0), covariance=public_covariance(space, public), radius=radius)
+    return _centred(space, public, labels, radius_quantile=radius_quantile)
+
+
+def _centred(
+    space: LatentSpace, public: ImageSet | None, labels: Sequence[str], *, radius_quantile: float
+) -> LatentSpace:
+    """With centres, and the radius around them, where the operator's images bear the cohort's labels."""
+    if public is None or public.label is None:
+        return space
+    shown = some(public)
+    latents = space.encode(unit_pixels(shown))
+    centres = public_centres(latents, shown.label, labels)
+    if centres is None:
+        return space
+    radius = radius_around(latents, shown.label, labels, centres, quantile=radius_quantile)
+    return replace(space, centres=centres, radius=radius)
 
 
 def public_covariance(space: LatentSpace, public: ImageSet | None) -> Array | None:

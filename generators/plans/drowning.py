@@ -24,7 +24,7 @@ from generators.privacy import PrivacyBudget
 from generators.registry import get_generator
 
 if TYPE_CHECKING:
-    from generators.latent_statistics import LatentStatisticsConfig
+    from generators.latent.settings import LatentStatisticsConfig
 
 STATISTICS = "latent-statistics"
 NOMINAL_PARAMETERS = 100_000  # of a small network; a larger one drowns sooner

@@ -21,12 +21,14 @@ from generators.base import Run
 from generators.conditions import Vocabulary
 from generators.folder import load_tensors, save_tensors
 from generators.latent.basis import Array
-from generators.latent.release import Bounds, Design, PrivateLatents, Shares, positive_part, release
+from generators.latent.design import Design
+from generators.latent.effects import positive_part
+from generators.latent.release import Bounds, PrivateLatents, Shares, release
 from generators.steps_log import read_log
 
 FILE = "latents.safetensors"
-# The last is never paid for: these shares leave nothing to a classifier.
-PHASES = ("latent means", "latent covariance", "latent discriminant")
+# The last two are never paid for: these shares leave nothing to them.
+PHASES = ("latent means", "latent covariance", "latent label covariances", "latent discriminant")
 SHARES = Shares(counts=0.05, sums=0.7, moments=0.25)
 GROUP_WEIGHT = 0.4
 RADIUS_QUANTILE = 0.9
@@ -87,6 +89,7 @@ def release_latents(
             latents=public.scaled(means),
             rows=design.rows(vocabulary.numbers(run.images)),
             subjects=run.images.subjects(),
+            centres=np.zeros((design.n_labels, len(public.scale))),
         )
         radius = public.radius if run.budget.is_private else UNBOUNDED
         stored |= _release(data, design, public, run, radius=radius, noise_multiplier=noise_multiplier)

@@ -17,7 +17,7 @@ from generators.detail.matching import fit_step, trusted
 from generators.detail.spectrum import apply_gains, radial_power
 from generators.folder import load_card, load_tensors
 from generators.latent.basis import PublicBasis, fit_basis, unit_pixels
-from generators.latent_statistics import LatentStatisticsConfig
+from generators.latent.settings import LatentStatisticsConfig
 from generators.phantoms import draw_phantoms
 from generators.plans.drowning import mean_error
 from generators.privacy import GaussianEvent, PrivacyBudget, PrivacySpend, StepRecord

@@ -96,9 +96,9 @@ def test_means_lean_on_the_classifier_as_noise_grows() -> None:
 
 
 def test_residuals_have_the_covariance_exactly_where_enough_are_drawn() -> None:
-    covariance = np.array([[2.0, 0.5], [0.5, 1.0]])
+    covariances = np.array([[[2.0, 0.5], [0.5, 1.0]], np.eye(2)])
     groups = np.array([0] * 40 + [1] * 3)
-    drawn = draw_residuals(covariance, groups, np.random.default_rng(0))
-    assert np.allclose(drawn[:40].T @ drawn[:40] / 40, covariance)
+    drawn = draw_residuals(covariances, groups, np.random.default_rng(0))
+    assert np.allclose(drawn[:40].T @ drawn[:40] / 40, covariances[0])
     assert np.allclose(drawn[:40].mean(axis=0), 0)
     assert np.abs(drawn[40:]).max() < 10

@@ -9,8 +9,8 @@ import pytest
 from generators.accounting import epsilon_of
 from generators.base import BudgetError, ConfigError, DataError
 from generators.conditions import Vocabulary
-from generators.latent.release import Design
-from generators.latent_statistics import LatentStatisticsConfig
+from generators.latent.design import Design
+from generators.latent.settings import LatentStatisticsConfig
 from generators.plans.drowning import ENOUGH_ERROR, DrownedError, mean_error, require_signal, signal_of
 from generators.plans.planning import Wish, plan_lines, recommend
 from generators.plans.record import SCHEMA, RecordRow, expectation_of, load_record
