@@ -177,7 +177,7 @@ def test_a_killed_release_is_charged_and_resumed_within_a_larger_budget(
     step: int, cohort: ImageSet, public: ImageSet, tmp_path: Path
 ) -> None:
     call = {"name": "latent-statistics", "images": cohort, "out": tmp_path, "public": public}
-    call["config"] = {"n_components": 4}
+    call["config"] = {"n_components": 4, "detail": "none"}
     with pytest.raises(KeyboardInterrupt):
         train_generator(**call, budget=BUDGET, recorder=Recorder(dies_at=step))
     lost = spent_from_log(tmp_path)
