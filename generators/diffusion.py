@@ -64,7 +64,8 @@ class DiffusionConfig(DenoisingSettings):
     n_steps: int = setting(20, "private steps", low=1, high=1_000_000, changes_privacy=True)
     learning_rate: float = setting(1e-3, "Adam's rate for private steps", low=1e-7, high=1)
     width: int = setting(16, "channels at the highest resolution, a multiple of 8", low=8, high=512)
-    prediction: str = setting("v_prediction", "what the network predicts: v_prediction or epsilon")
+    # Noise of 16 pixels does not pass a point of 16 channels: a small network that has to name it draws noise.
+    prediction: str = setting("sample", "what the network predicts: sample (the image), v_prediction or epsilon")
     public_steps: int = setting(600, "steps on public images before the private ones; 0 for none", low=0)
     public_learning_rate: float = setting(1e-3, "Adam's rate for steps that cost nothing", low=1e-7, high=1)
     central_share: float = setting(

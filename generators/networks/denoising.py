@@ -28,7 +28,7 @@ from generators.base import ConfigError, Progress
 from generators.gradients.subjects import Loss
 
 SOLVERS = ("dpm-solver", "ddim")
-PREDICTIONS = ("v_prediction", "epsilon")
+PREDICTIONS = ("v_prediction", "epsilon", "sample")
 LARGEST_GRID = 16
 GROUPS = 8
 DRAW_CHUNK = 100
@@ -152,7 +152,7 @@ def denoising_loss(process: NoiseProcess, *, condition_dropout: float, n_labels:
     """
     scheduler = process.training()
     n_timesteps = max(1, int(process.config["num_train_timesteps"] * strength))
-    velocity = process.config.get("prediction_type") == "v_prediction"
+    prediction = process.config.get("prediction_type")
 
     def loss(network: nn.Module, images: Tensor, conditions: Tensor) -> Tensor:
         n, device = len(images), images.device
@@ -162,7 +162,9 @@ def denoising_loss(process: NoiseProcess, *, condition_dropout: float, n_labels:
         clean, noise = images * 2 - 1, torch.randn_like(images)
         timesteps: Any = torch.randint(0, n_timesteps, (n,), device=device)  # diffusers asks for an IntTensor
         noisy = scheduler.add_noise(clean, noise, timesteps)
-        target = scheduler.get_velocity(clean, noise, timesteps) if velocity else noise
+        target = clean if prediction == "sample" else noise
+        if prediction == "v_prediction":
+            target = scheduler.get_velocity(clean, noise, timesteps)
         error: Tensor = (network(noisy, timesteps, hidden) - target).square().flatten(1).mean(1)
         return error
 

@@ -32,7 +32,7 @@ def write_base(public: ImageSet, out: Path, *, n_steps: int, width: int, seed: i
         raise ConfigError(f"is {width}", where="width", remedy=f"use a multiple of {GROUPS}")
     if out.exists() and any(out.iterdir()):
         raise DataError("is not empty", where=str(out), remedy="name a new folder")
-    images, process = image_tensor(public), NoiseProcess.of_pixels("v_prediction")
+    images, process = image_tensor(public), NoiseProcess.of_pixels("sample")
     size = images.shape[-1]
     with seeded(seed):
         unet = new_unet(size=size, channels=public.channels, width=width)

@@ -196,9 +196,9 @@ def test_a_base_that_does_not_fit_is_refused_in_one_line(
         pytest.param(lambda unet: (unet / WEIGHTS).rename(unet / "weights.bin"), "holds a pickle", id="pickle"),
         pytest.param(
             lambda unet: (unet.parent / "scheduler" / "scheduler_config.json").write_text(
-                '{"prediction_type": "sample"}'
+                '{"prediction_type": "flow"}'
             ),
-            "predicts sample",
+            "predicts flow",
             id="prediction",
         ),
         pytest.param(
@@ -260,7 +260,7 @@ def test_a_base_of_ones_own_sees_squares_of_pixels_and_carries_a_run(tmp_path: P
     write_base(shown, tmp_path / "base", n_steps=2, width=8, seed=0, progress=no_progress)
     public = read_public_network(str(tmp_path / "base"), size=32, channels=1)
     assert public.patch == 2
-    assert public.noise["prediction_type"] == "v_prediction"
+    assert public.noise["prediction_type"] == "sample"
     cohort = draw_phantoms(n_subjects=40, size=32, seed=4).images
     config = {**SMALL, "n_steps": 1, "base": str(tmp_path / "base")}
     train_generator(name="lora", images=cohort, budget=BUDGET, config=config, out=tmp_path / "g")
