@@ -22,7 +22,7 @@ from generators.conditions import Vocabulary
 from generators.folder import load_tensors, save_tensors
 from generators.latent.basis import Array
 from generators.latent.design import Design
-from generators.latent.effects import positive_part
+from generators.latent.fit import fit_covariance
 from generators.latent.release import Bounds, PrivateLatents, Shares, release
 from generators.steps_log import read_log
 
@@ -115,24 +115,10 @@ def _release(
         phases=PHASES,
     )
     n_subjects = max(float(np.trace(noisy.design[: design.n_labels, : design.n_labels])), 10)
-    covariance = shrunk_covariance(
-        noisy.moments / n_subjects, public.covariance, noise=noisy.moments_noise / n_subjects
+    covariance = fit_covariance(
+        noisy.moments, n=n_subjects, noise=noisy.moments_noise, shrink=True, target=public.covariance, least=0.0
     )
     return {"effects": noisy.effects, "covariance": covariance}
-
-
-def shrunk_covariance(noisy: Array, public: Array, *, noise: float) -> Array:
-    """The noisy covariance drawn towards the public one, scaled to its trace, by the share that noise explains.
-
-    noise: standard deviation on the diagonal; off it, it is smaller by sqrt 2. The share is the noise's energy over
-    that of the whole difference, as Ledoit and Wolf 2004 do with sampling noise. Computed from noisy values alone.
-    """
-    size = len(noisy)
-    level = max(float(np.trace(noisy)) / float(np.trace(public)), 0.05)
-    difference = noisy - level * public
-    explained = noise**2 * size * (size + 1) / 2
-    share = min(1.0, explained / max(float(np.sum(difference**2)), 1e-12))
-    return positive_part(noisy - share * difference, floor=1e-4)
 
 
 def draw_latents(folder: Path, vocabulary: Vocabulary, numbers: NDArray[np.intp], *, seed: int) -> Tensor:

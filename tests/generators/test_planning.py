@@ -153,11 +153,12 @@ def test_what_noise_would_drown_is_refused(settings: object, n: int, epsilon: fl
 def test_the_error_is_that_of_the_release_whose_settings_are_given(n_labels: int) -> None:
     """In words of the release: noise of sums, radius sqrt(latents), over the people of a label."""
     settings = LatentStatisticsConfig()
-    few = LatentStatisticsConfig(n_components=10, detail="none", sums_share=0.2)
+    few = LatentStatisticsConfig(n_components=10, detail="none", sums_share=0.2)  # asks for no look either
     wish = Wish(budget=budget(500, 1), n_labels=n_labels)
     noise = recommend(wish, []).noise_multiplier
-    for chosen, n_latents in ((settings, settings.n_components + settings.n_texture), (few, 10)):
-        std = noise * math.sqrt(n_latents) / math.sqrt(chosen.shares(n_labels).sums)
+    of_latents = 1 - settings.spectrum_share
+    for chosen, n_latents, part in ((settings, settings.n_components + settings.n_texture, of_latents), (few, 10, 1)):
+        std = noise * math.sqrt(n_latents) / math.sqrt(chosen.shares(n_labels).sums * part)
         assert mean_error(wish.budget, n_labels=n_labels, settings=chosen) == pytest.approx(std / (500 / n_labels))
     assert recommend(wish, []).label_error == mean_error(wish.budget, n_labels=n_labels, settings=settings)
 

@@ -19,7 +19,6 @@ from generators.releases.vae_latents import (
     PublicPosterior,
     draw_latents,
     release_latents,
-    shrunk_covariance,
 )
 from generators.runner import load_card, sample_generator, train_generator
 from generators.steps_log import read_log
@@ -126,15 +125,6 @@ def test_without_noise_latents_are_drawn_around_the_means_of_people(cohort: Imag
     for part, centre in ((drawn[:5000], -1.0), (drawn[5000:], 3.0)):
         assert np.allclose(part.mean(0), [centre, 0.0], atol=0.15)
         assert np.allclose(part.std(0), [1.0, 0.5], atol=0.1)
-
-
-def test_a_drowned_covariance_is_the_public_one() -> None:
-    public = np.array([[2.0, 0.5], [0.5, 1.0]])
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal((2, 2)) * 0.01
-    assert np.allclose(shrunk_covariance(public + noise + noise.T, public, noise=1.0), public, atol=0.1)
-    other = np.array([[1.0, -0.5], [-0.5, 2.0]])
-    assert np.allclose(shrunk_covariance(other, public, noise=0.0), other)
 
 
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (48, 3), (128, 1)])
