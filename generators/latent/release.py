@@ -156,13 +156,14 @@ class Bounds:
     """What a subject's contribution is clipped to, and which latents have their second moments released.
 
     radius: of latents. residual_radius: of the residuals of the latents that `leading` names (positions [m]).
-    label_radius: of those that `of_labels` names. public_n_subjects: the declared number, which gradients are
-    divided by.
+    label_radius: of those that `of_labels` names. spread [d]: the public deviation of each latent. public_n_subjects:
+    the declared number, which gradients are divided by.
     """
 
     radius: float
     residual_radius: float
     leading: NDArray[np.intp]
+    spread: Array
     public_n_subjects: int
     label_radius: float = 0.0
     of_labels: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
@@ -190,7 +191,7 @@ def release(
     counted = np.where(design.may_meet(), counted, 0.0)
     summed = exact_sums(data, bounds.radius)
     summed = summed + secure_normal(summed.shape, sums_noise)
-    effects = fit_effects(counted, summed, sums_noise=sums_noise, design=design)
+    effects = fit_effects(counted, summed, sums_noise=sums_noise, design=design, spread=bounds.spread)
     log.record(phases[1], noise_multiplier, shares.moments)
     moments_noise = noise_multiplier * bounds.residual_radius**2 / math.sqrt(shares.moments)
     moments = exact_moments(data, effects, bounds=bounds)

@@ -64,6 +64,7 @@ def release_latent_statistics(
             radius=space.radius,
             residual_radius=residual_radius(space, leading, settings),
             leading=leading,
+            spread=space.spread,
             public_n_subjects=budget.public_n_subjects,
             label_radius=residual_radius(space, of_labels, settings),
             of_labels=of_labels,

@@ -107,6 +107,7 @@ def _release(
             radius=radius,
             residual_radius=radius * RESIDUAL_FACTOR,
             leading=np.arange(len(public.scale)),
+            spread=np.sqrt(np.diag(public.covariance)),
             public_n_subjects=run.budget.public_n_subjects,
         ),
         noise_multiplier=noise_multiplier,

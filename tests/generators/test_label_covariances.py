@@ -70,7 +70,8 @@ def test_an_empty_label_gets_the_offset_that_the_others_share() -> None:
     design = Design(vocabulary=Vocabulary(labels=("a", "b", "c"), sexes=(), age_groups=()), group_weight=0.4)
     offset = np.array([1.0, -0.5, 0.8, 0.0, 1.2])
     counted = np.diag([200.0, 200.0, 0.0])
-    effects = fit_effects(counted, np.stack([200 * offset, 200 * offset, 0 * offset]), sums_noise=3.0, design=design)
+    summed = np.stack([200 * offset, 200 * offset, 0 * offset])
+    effects = fit_effects(counted, summed, sums_noise=3.0, design=design, spread=np.ones(5))
     assert np.allclose(effects, offset, atol=0.12)
 
 
@@ -78,7 +79,9 @@ def test_unlike_offsets_are_not_shared() -> None:
     design = Design(vocabulary=Vocabulary(labels=("a", "b", "c"), sexes=(), age_groups=()), group_weight=0.4)
     own = np.random.default_rng(0).normal(size=(2, 40))
     summed = np.vstack([2000 * own, np.zeros((1, 40))])
-    effects = fit_effects(np.diag([2000.0, 2000.0, 0.0]), summed, sums_noise=3.0, design=design)
+    effects = fit_effects(
+        np.diag([2000.0, 2000.0, 0.0]), summed, sums_noise=3.0, design=design, spread=np.ones(summed.shape[1])
+    )
     assert np.abs(effects[:2] - own).max() < 0.05
     assert np.linalg.norm(effects[2]) < 0.8 * np.linalg.norm(own.mean(axis=0))
 
@@ -97,3 +100,11 @@ def test_covariances_of_labels_are_asked_for_where_noise_leaves_them(
     shares, n_latents = affordable(LatentStatisticsConfig(), n_labels, noise_multiplier, n_subjects, 64)
     assert (shares.label_moments > 0, n_latents > 0) == (own, own)
     assert 0 <= n_latents <= 32
+
+
+def test_a_latent_that_hardly_varies_in_public_takes_little_of_the_noise() -> None:
+    design = Design(vocabulary=Vocabulary(labels=("a", "b"), sexes=(), age_groups=()), group_weight=0.4)
+    noise = np.random.default_rng(1).normal(size=(2, 60)) * 40
+    spread = np.repeat([2.0, 0.05], 30)
+    effects = fit_effects(np.diag([100.0, 100.0]), noise, sums_noise=40.0, design=design, spread=spread)
+    assert np.abs(effects[:, 30:]).max() < 0.05

@@ -38,6 +38,7 @@ def bounds(leading: list[int]) -> Bounds:
         radius=RADIUS,
         residual_radius=RESIDUAL_RADIUS,
         leading=np.array(leading, dtype=np.intp),
+        spread=np.ones(max(SIZE, len(leading))),
         public_n_subjects=20,
         label_radius=LABEL_RADIUS,
         of_labels=np.array(leading[:2], dtype=np.intp),
