@@ -67,9 +67,9 @@ class LatentStatisticsConfig:
         changes_privacy=True,
     )
     spectrum_share: float = setting(
-        0.06,
+        0.0,
         "share of the budget for what images look like on average, where texture is drawn: power of each ring, "
-        "roughness of each zone; the other shares are of what is left",
+        "roughness of each zone (.06 is a start); the other shares are of what is left",
         low=0,
         high=0.5,
         changes_privacy=True,

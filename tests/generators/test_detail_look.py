@@ -163,7 +163,7 @@ def test_a_run_that_dies_in_it_has_paid_for_it(
         name="latent-statistics",
         images=phantoms,
         budget=BUDGET,
-        config={"n_components": 8},
+        config={"n_components": 8, "spectrum_share": 0.06},
         out=tmp_path,
     )
     with pytest.raises(InterruptedError):
