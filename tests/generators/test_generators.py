@@ -205,7 +205,8 @@ def test_another_run_does_not_resume_here(
 LOOP = {"batch_size", "n_steps", "max_grad_norm"}
 IN_THE_MECHANISMS = {
     "latent-statistics": {
-        "radius_quantile", "residual_factor", "counts_share", "sums_share", "discriminant_share", "group_weight", "of_each_label", "spectrum_share",
+        "radius_quantile", "residual_factor", "counts_share", "sums_share", "discriminant_share", "group_weight",
+        "of_each_label", "spectrum_share",
     },
     "latent-diffusion": LOOP | {"statistics_share"},
     "private-evolution": {"n_rounds"},
