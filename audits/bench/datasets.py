@@ -91,8 +91,8 @@ def _digits(wish: Wish) -> Cohort:
         simulate=_simulate_digits,
         public=render_digits(n=N_PUBLIC_DIGITS, seed=PUBLIC_SEED),
         public_name="rendered digits",
-        # Cosines suit 64 pixels better than the directions of rendered digits did; phantoms are chests. Labels are even,
-        # so their counts need little.
+        # Cosines suit 64 pixels better than the directions of rendered digits did; phantoms are chests. Labels
+        # are even, so their counts need little.
         settings={"latent-statistics": ("basis=dct", "counts_share=.01")},
     )
 
