@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.bench.datasets import Cohort, rounded_up
-from audits.bench.judging import Classes, Predict, fit_boosted, fit_logistic, pixels_of
-from audits.bench.network import fit_network
-from audits.pixels import Floats
+from audits.bench.judging import JUDGES, pixels_of
 from generators.base import CellCount
 from generators.data import ImageSet
 from generators.privacy import PrivacyBudget
@@ -23,12 +20,6 @@ from generators.runner import sample_generator, train_generator
 Scores = NDArray[np.float64]
 REAL, SYNTHETIC, COPIES = "real", "real + synthetic", "real + shifted copies"
 MEAN = "mean of the three"
-# The benchmark's judges; the trees in coarse bins, which take an eighth of the time.
-JUDGES: dict[str, Callable[[Floats, Classes, int, int], Predict]] = {
-    "logistic": fit_logistic,
-    "network": fit_network,
-    "boosted": partial(fit_boosted, n_bins=32),
-}
 # Of a copy: pixels it moves at most in 28, and deviations of brightness and contrast.
 SHIFT, BRIGHTNESS, CONTRAST = 2, 0.05, 0.1
 
