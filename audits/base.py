@@ -36,12 +36,30 @@ class Status(StrEnum):
     NOT_ASSESSABLE = "not_assessable"
 
 
+class Law(StrEnum):
+    """The three risks by which the law calls data anonymous or not (WP216, section 2.2; GDPR, recital 26)."""
+
+    SINGLING_OUT = "singling_out"
+    LINKABILITY = "linkability"
+    INFERENCE = "inference"
+
+
+class ReleaseMode(StrEnum):
+    """What a receiver holds: images alone, a service that draws on demand, or the generator's weights."""
+
+    SAMPLES = "samples"
+    QUERY = "query"
+    WEIGHTS = "weights"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One figure with everything that a reader needs to doubt it (fields as in the contract's JSON).
 
     value, ci_low, ci_high: None where the audit could not measure. n: subjects (or images) per arm.
     baseline: the same figure, real against real at equal n. reason: why the status is what it is, in one line.
+    law: the risk that a privacy figure speaks about; None for figures of worth. p_value: of "nothing leaked", one-sided,
+    for the statistic that was registered before the data were seen; None for figures that accuse nobody.
     internal: what must not leave the site (nearest pairs, distances, per-subject figures).
     """
 
@@ -50,7 +68,9 @@ class Measurement:
     unit: str
     method: str
     source: str
-    release_mode: str = "samples"
+    release_mode: ReleaseMode = ReleaseMode.SAMPLES
+    law: Law | None = None
+    p_value: float | None = None
     value: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None

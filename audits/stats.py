@@ -59,6 +59,29 @@ def auc_interval(value: float, n_positive: int, n_negative: int, *, confidence: 
     return _root(excess, outside=0.0, inside=inside), _root(excess, outside=1.0, inside=inside)
 
 
+def auc_p_value(value: float, n_positive: int, n_negative: int) -> float:
+    """One-sided p-value of "AUC is .5 or less", the score test that `auc_interval` inverts.
+
+    Below .025 exactly where the 95 % interval lies above .5.
+    """
+    extra = (n_positive + n_negative) / 2 - 1
+    variance = 0.25 * (1 + 2 * extra / 3) / (n_positive * n_negative)
+    return float(special.ndtr((0.5 - value) / np.sqrt(variance)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for the size of their family, in the order given (Holm 1979, Scand. J. Statist. 6:65).
+
+    To accuse where an adjusted value is at most alpha accuses an innocent family with chance at most alpha, however
+    its members hang together.
+    """
+    order = np.argsort(p_values, kind="stable")
+    raised = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(raised))
+    return [float(value) for value in adjusted]
+
+
 def _root(excess: Callable[[float], float], *, outside: float, inside: float) -> float:
     """Where `excess` changes sign between a point where it is positive and one where it is not, by bisection."""
     for _ in range(60):

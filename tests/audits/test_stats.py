@@ -9,9 +9,11 @@ from scipy import stats as reference
 from audits.stats import (
     auc,
     auc_interval,
+    auc_p_value,
     clopper_pearson,
     excess_rate,
     half_sample_errors,
+    holm,
     percentile_interval,
     resampled_subjects,
     rows_by_subject,
@@ -95,3 +97,22 @@ def test_half_samples_give_the_error_of_a_mean() -> None:
 def test_rows_by_subject_partition_the_rows() -> None:
     rows = rows_by_subject(np.array(["b", "a", "b"]))
     assert [part.tolist() for part in rows] == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize(("n_left", "n_right"), [(60, 60), (300, 60), (1000, 100)])
+@pytest.mark.parametrize("value", [0.2, 0.5, 0.53, 0.56, 0.62, 0.99])
+def test_the_p_value_of_an_auc_agrees_with_its_interval(value: float, n_left: int, n_right: int) -> None:
+    low, _ = auc_interval(value, n_left, n_right)
+    assert (auc_p_value(value, n_left, n_right) < 0.025) == (low > 0.5)
+
+
+def test_holm_equals_the_published_steps_and_keeps_the_order() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.6]) == pytest.approx([1, 1])
+    assert holm([]) == []
+
+
+def test_holm_accuses_an_innocent_family_no_more_often_than_its_level() -> None:
+    rng = np.random.default_rng(0)
+    accused = sum(min(holm(list(rng.random(6)))) <= 0.05 for _ in range(4000))
+    assert clopper_pearson(accused, 4000)[0] <= 0.05
