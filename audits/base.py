@@ -58,8 +58,8 @@ class Measurement:
 
     value, ci_low, ci_high: None where the audit could not measure. n: subjects (or images) per arm.
     baseline: the same figure, real against real at equal n. reason: why the status is what it is, in one line.
-    law: the risk that a privacy figure speaks about; None for figures of worth. p_value: of "nothing leaked", one-sided,
-    for the statistic that was registered before the data were seen; None for figures that accuse nobody.
+    law: the risk that a privacy figure speaks about; None for figures of worth. p_value: of "nothing leaked", for the
+    statistic registered before the data were seen, one-sided; None for figures that accuse nobody.
     internal: what must not leave the site (nearest pairs, distances, per-subject figures).
     """
 
