@@ -161,6 +161,16 @@ class ImageSet:
         return cls(images=arrays["images"], bits=_bits(arrays.get("bits"), where), **columns)
 
 
+def images_per_subject(subjects: NDArray[np.generic]) -> NDArray[np.intp]:
+    """k [N] for each image of a subject with k images; subjects [N] are names or numbers.
+
+    What an image adds to a sum is divided by it: the weights 1/k of a subject sum to 1. Where no image adds more than
+    norm b, no subject moves the sum by more than b, whatever the number of images (the triangle inequality).
+    """
+    _, owner, n_images = np.unique(subjects, return_inverse=True, return_counts=True)
+    return np.asarray(n_images[owner])
+
+
 def _words(name: str, column: NDArray[np.generic], where: str) -> Strings:
     """A column as strings. A label or subject that is NaN is a gap of an export, not a word."""
     words = column.astype(str)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from generators.data import images_per_subject
 from generators.latent.basis import Array, clip_norms
 from generators.privacy import GaussianEvent
 from generators.secure_random import secure_normal
@@ -63,10 +64,10 @@ def subject_gradients(
     """Gradients [subjects, d * C] of weights [d, C] on the mean logistic loss of each subject's images, clipped."""
     error = softmax(latents @ weights, axis=1)
     error[np.arange(len(labels)), labels] -= 1.0
-    _, index, n_images = np.unique(subjects, return_inverse=True, return_counts=True)
-    each = (latents[:, :, None] * error[:, None, :]).reshape(len(latents), weights.size) / n_images[index, None]
-    gradients = np.zeros((len(n_images), weights.size))
-    np.add.at(gradients, index, each)
+    people, owner = np.unique(subjects, return_inverse=True)
+    each = (latents[:, :, None] * error[:, None, :]).reshape(len(latents), weights.size)
+    gradients = np.zeros((len(people), weights.size))
+    np.add.at(gradients, owner, each / images_per_subject(owner)[:, None])
     return clip_norms(gradients, bound)
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.base import SpendRecorder
+from generators.data import images_per_subject
 from generators.latent.basis import Array, clip_norms
 from generators.latent.design import Design
 from generators.latent.discriminant import Descent, descend
@@ -109,8 +110,7 @@ class PrivateLatents:
     @property
     def weights(self) -> Array:
         """1/k for each image of a subject with k images."""
-        _, index, n_images = np.unique(self.subjects, return_inverse=True, return_counts=True)
-        return np.asarray(1.0 / n_images[index])
+        return np.asarray(1.0 / images_per_subject(self.subjects))
 
 
 def exact_design(data: PrivateLatents) -> Array:

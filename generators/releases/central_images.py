@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from generators.base import Run
+from generators.data import images_per_subject
 from generators.latent.basis import Array, clip_norms
 from generators.privacy import StepRecord
 from generators.secure_random import secure_normal
@@ -85,8 +86,8 @@ def coarsen(images: Tensor, side: int) -> Tensor:
 
 def exact_sums(deviations: Array, labels: NDArray[np.intp], subjects: NDArray[np.str_], n_labels: int) -> Array:
     """[L, d + 1]: sums of (1/k) (r, w) by label, without noise."""
-    _, owner, n_images = np.unique(subjects, return_inverse=True, return_counts=True)
-    rows = np.column_stack([deviations, np.full(len(deviations), COUNT_WEIGHT)]) / n_images[owner][:, None]
+    counted = np.column_stack([deviations, np.full(len(deviations), COUNT_WEIGHT)])
+    rows = counted / images_per_subject(subjects)[:, None]
     one_hot = np.eye(n_labels)[labels]
     return np.asarray(one_hot.T @ rows)
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from generators.conditions import Vocabulary
-from generators.data import ImageSet
+from generators.data import ImageSet, images_per_subject
 from generators.latent.basis import Array
 from generators.secure_random import secure_normal
 
@@ -84,8 +84,7 @@ def subject_sums(images: ImageSet, conditions: Tensor, features: Tensor, words: 
 
     conditions [N, c] and features [N, 2m] are those of `images`, row by row.
     """
-    _, owner, n_images = np.unique(images.subjects(), return_inverse=True, return_counts=True)
-    weighted = conditions.double().numpy() * words.scale / n_images[owner][:, None]
+    weighted = conditions.double().numpy() * words.scale / images_per_subject(images.subjects())[:, None]
     counted = np.full((len(images), 1), words.count_weight)
     return np.asarray(weighted.T @ np.hstack([counted, features.double().numpy()]))
 

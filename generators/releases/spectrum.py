@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.base import SpendRecorder
+from generators.data import images_per_subject
 from generators.latent.basis import Array, clip_norms
 from generators.privacy import GaussianEvent, StepRecord
 from generators.secure_random import secure_normal
@@ -35,8 +36,7 @@ class MeanLook:
 
 def subject_sum(rows: Array, subjects: NDArray[np.str_], radius: float) -> Array:
     """The sum over subjects of their contributions [k], without noise. rows [N, k] and subjects [N] go together."""
-    _, owner, n_images = np.unique(subjects, return_inverse=True, return_counts=True)
-    return np.asarray((clip_norms(rows, radius) / n_images[owner][:, None]).sum(axis=0))
+    return np.asarray((clip_norms(rows, radius) / images_per_subject(subjects)[:, None]).sum(axis=0))
 
 
 def release_look(
