@@ -12,8 +12,8 @@ from generators.latent.basis import Array, clip_norms
 from generators.latent.discriminant import agreeing_covariance
 from generators.latent.effects import positive_part
 from generators.latent.label_covariances import FEWEST_OF_A_LABEL, label_covariances, replaced
+from generators.latent.release import FEWEST_SUBJECTS
 
-FEWEST_SUBJECTS = 10.0
 # How far, in each latent, differences of means are from what covariance and classifier make of them. Declared.
 MISFIT = 0.1
 # Tuned on other splits than those reported: the least variance of any combination of latents, as a share of what each

@@ -37,6 +37,8 @@ from generators.privacy import GaussianEvent, StepRecord
 from generators.secure_random import secure_normal, secure_symmetric_normal
 
 PHASES = ("means", "covariance", "label covariances", "discriminant")
+# Sums are divided by noisy counts, which may come out at nothing or below.
+FEWEST_SUBJECTS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,12 @@ class Release:
     sums_noise: float
     moments_noise: float
     label_moments_noise: float
+
+    @property
+    def n_subjects(self) -> float:
+        """About how many subjects there are, by noisy counts of labels: FEWEST_SUBJECTS where noise leaves fewer."""
+        n_labels = self.weights.shape[1]
+        return max(float(np.trace(self.design[:n_labels, :n_labels])), FEWEST_SUBJECTS)
 
     @property
     def tensors(self) -> dict[str, NDArray[np.generic]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from generators.accounting import release_noise, spend_of
 from generators.base import Run
 from generators.detail.finishing import look_tensors
@@ -129,12 +127,11 @@ def _bounds(plan: Plan, space: LatentSpace, settings: LatentStatisticsConfig, pu
 
 def _noisy_look(look: Look, event: GaussianEvent, noisy: Release, run: Run, *, step: int) -> dict[str, Array]:
     """The look of the private images, over the number of subjects that the release before it has given."""
-    n_labels = noisy.weights.shape[1]
     released = release_look(
         look.describe(unit_pixels(run.images).reshape(-1, look.size, look.size)),
         run.images.subjects(),
         radius=look.radius,
-        n_noisy=float(np.trace(noisy.design[:n_labels, :n_labels])),
+        n_noisy=noisy.n_subjects,
         event=event,
         recorder=run.recorder,
         step=step,

@@ -23,7 +23,6 @@ from generators.privacy import GaussianEvent, StepRecord
 from generators.secure_random import secure_normal
 
 PHASE = "spectrum"
-FEWEST_SUBJECTS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +48,13 @@ def release_look(
     recorder: SpendRecorder,
     step: int,
 ) -> MeanLook:
-    """The mean row [k] of about `n_noisy` subjects. It is recorded, as PHASE, before its noise is drawn."""
+    """The mean row [k] of about `n_noisy` subjects (`Release.n_subjects`).
+
+    It is recorded, as PHASE, before its noise is drawn.
+    """
     recorder.step(
         StepRecord(step=step, noise_multiplier=event.noise_multiplier, sample_rate=event.sample_rate, phase=PHASE)
     )
     std = event.noise_multiplier * radius
     noisy = subject_sum(rows, subjects, radius) + secure_normal((rows.shape[1],), std)
-    n = max(n_noisy, FEWEST_SUBJECTS)
-    return MeanLook(mean=noisy / n, noise=std / n)
+    return MeanLook(mean=noisy / n_noisy, noise=std / n_noisy)

@@ -115,9 +115,13 @@ def _release(
         recorder=run.recorder,
         phases=PHASES,
     )
-    n_subjects = max(float(np.trace(noisy.design[: design.n_labels, : design.n_labels])), 10)
     covariance = fit_covariance(
-        noisy.moments, n=n_subjects, noise=noisy.moments_noise, shrink=True, target=public.covariance, least=0.0
+        noisy.moments,
+        n=noisy.n_subjects,
+        noise=noisy.moments_noise,
+        shrink=True,
+        target=public.covariance,
+        least=0.0,
     )
     return {"effects": noisy.effects, "covariance": covariance}
 

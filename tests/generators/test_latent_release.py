@@ -10,6 +10,7 @@ from generators.latent.basis import clip_norms
 from generators.latent.design import Design
 from generators.latent.fit import Prior, extended_covariance, fit_covariance, widening
 from generators.latent.release import (
+    FEWEST_SUBJECTS,
     PHASES,
     Bounds,
     PrivateLatents,
@@ -153,6 +154,20 @@ def test_each_record_precedes_its_noise(monkeypatch: pytest.MonkeyPatch) -> None
     assert tuple(step.noise_multiplier for step in recorder.steps) == tuple(
         event.noise_multiplier for event in planned_events(1.0, SHARES)
     )
+
+
+def test_subjects_are_counted_by_their_labels_and_never_as_nobody() -> None:
+    noisy = release(
+        person(np.random.default_rng(0), 3),
+        design=DESIGN,
+        bounds=bounds([0, 1, 2]),
+        noise_multiplier=0.0,
+        shares=SHARES,
+        recorder=Recorder(),
+    )
+    counts = np.diag([30.0, 20.0, -5.0, *[9.0] * (DESIGN.size - 3)])
+    assert replace(noisy, design=counts).n_subjects == 45.0
+    assert replace(noisy, design=-counts).n_subjects == noisy.n_subjects == FEWEST_SUBJECTS
 
 
 def test_the_noise_of_label_moments_is_their_sensitivity_times_the_multiplier() -> None:
