@@ -6,6 +6,7 @@ import numpy as np
 
 from generators.latent.basis import Array
 from generators.latent.design import Design
+from generators.latent.matrices import positive_part
 
 # Declared prior deviations, in units of the public deviation of a latent: of the offset that all labels share, of each
 # label's own, of a group's effect. Finding the first two from the noisy sums (empirical Bayes) told labels apart worse.
@@ -37,9 +38,3 @@ def _prior(design: Design) -> Array:
     prior = np.diag(np.full(design.size, (GROUP_DEVIATION / design.group_weight) ** 2))
     prior[:n_labels, :n_labels] = COMMON_DEVIATION**2 + OWN_DEVIATION**2 * np.eye(n_labels)
     return prior
-
-
-def positive_part(matrix: Array, *, floor: float) -> Array:
-    """The symmetric matrix with eigenvalues below `floor` raised to it."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return np.asarray((vectors * np.maximum(values, floor)) @ vectors.T)

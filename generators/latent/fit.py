@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from generators.latent.basis import Array, clip_norms
 from generators.latent.discriminant import agreeing_covariance
-from generators.latent.effects import positive_part
-from generators.latent.label_covariances import FEWEST_OF_A_LABEL, label_covariances, replaced
+from generators.latent.label_covariances import FEWEST_OF_A_LABEL, label_covariances
+from generators.latent.matrices import floored, positive_part, replaced
 from generators.latent.release import FEWEST_SUBJECTS
 
 # How far, in each latent, differences of means are from what covariance and classifier make of them. Declared.
@@ -127,8 +127,7 @@ def fit_covariance(moments: Array, *, n: float, noise: float, shrink: bool, targ
         share = min(1.0, explained / max(float(np.sum(deviation**2)), 1e-12))
         covariance = covariance - share * deviation
     if least:
-        units = np.sqrt(np.outer(np.diag(target), np.diag(target)))
-        covariance = positive_part(covariance / units, floor=least) * units
+        covariance = floored(covariance, target, floor=least)
     positive = positive_part(covariance, floor=1e-4)
     return np.asarray(positive * (total / float(np.trace(positive))))
 

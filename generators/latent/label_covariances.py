@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.latent.basis import Array
-from generators.latent.effects import positive_part
+from generators.latent.matrices import floored, replaced
 
 FEWEST_OF_A_LABEL = 5.0
 # The least variance of any combination of latents within a label, as a share of what all labels together have.
@@ -34,24 +34,6 @@ def label_covariances(
         size = len(places) * (len(places) + 1) / 2
         explained = ((noise / number) ** 2 + sampling / number) * size
         kept = max(0.0, 1 - explained / max(float(np.sum(deviation**2)), 1e-12))
-        covariances.append(replaced(shared, _floored(base + kept * widened * deviation, base), places))
+        block = floored(base + kept * widened * deviation, base, floor=LEAST_OF_ALL)
+        covariances.append(replaced(shared, block, places))
     return np.stack(covariances)
-
-
-def replaced(covariance: Array, block: Array, places: NDArray[np.intp]) -> Array:
-    """The covariance [d, d] with another block [l, l] at these places, the rest by its regression on them."""
-    rest = np.setdiff1d(np.arange(len(covariance)), places)
-    before, across = covariance[np.ix_(places, places)], covariance[np.ix_(places, rest)]
-    slopes = np.linalg.solve(before, across)
-    whole = covariance.copy()
-    whole[np.ix_(places, places)] = block
-    whole[np.ix_(places, rest)] = block @ slopes
-    whole[np.ix_(rest, places)] = (block @ slopes).T
-    whole[np.ix_(rest, rest)] += slopes.T @ block @ slopes - across.T @ slopes
-    return whole
-
-
-def _floored(block: Array, base: Array) -> Array:
-    """No combination of latents, in units of their shared deviations, varies less than LEAST_OF_ALL."""
-    units = np.sqrt(np.outer(np.diag(base), np.diag(base)))
-    return np.asarray(positive_part(block / units, floor=LEAST_OF_ALL) * units)

@@ -7,7 +7,8 @@ from generators.conditions import Vocabulary
 from generators.latent.centres import FEWEST, public_centres, radius_around
 from generators.latent.design import Design
 from generators.latent.effects import fit_effects
-from generators.latent.label_covariances import label_covariances, replaced
+from generators.latent.label_covariances import label_covariances
+from generators.latent.matrices import replaced
 from generators.latent.settings import LatentStatisticsConfig, affordable
 
 PLACES = np.array([0, 2], dtype=np.intp)
