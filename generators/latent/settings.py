@@ -131,8 +131,8 @@ def leading_latents(noise_multiplier: float, share: float, *, public_n_subjects:
     The noise of m^2 moments of unit spread moves eigenvalues by about 2 sqrt(m / 2) multiplier m / (n sqrt(share)):
     m is where that reaches COVARIANCE_NOISE. Further latents keep their public variances.
     """
-    affordable = (COVARIANCE_NOISE * public_n_subjects * share**0.5 / max(noise_multiplier, 1e-9)) ** (2 / 3)
-    return int(min(max(affordable, FEWEST_LEADING), at_most))
+    worth_it = (COVARIANCE_NOISE * public_n_subjects * share**0.5 / max(noise_multiplier, 1e-9)) ** (2 / 3)
+    return int(min(max(worth_it, FEWEST_LEADING), at_most))
 
 
 def residual_radius(space: LatentSpace, leading: NDArray[np.intp], settings: LatentStatisticsConfig) -> float:
