@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -144,9 +143,9 @@ def train(job: dict[str, Any]) -> None:
     killer.watch()
     train_generator(
         name=job["name"],
-        images=ImageSet.load(folder / "images.npz"),
+        images=ImageSet.load(folder / job["images"]),
         public=ImageSet.load(folder / "public.npz"),
-        budget=replace(PrivacyBudget(target_epsilon=8, public_n_subjects=60), target_epsilon=job["epsilon"]),
+        budget=PrivacyBudget(target_epsilon=job["epsilon"], public_n_subjects=job["n_subjects"]),
         config=job["config"],
         out=out,
         recorder=killer,

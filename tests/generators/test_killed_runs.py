@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from generators.folder import load_card
@@ -79,12 +80,14 @@ STATISTICS = {"n_components": 4, "detail": "none"}
 class Row:
     """A generator's smallest run, the phases of its steps in their order, and where it is killed.
 
-    The first word of a row's name is the generator's.
+    The first word of a row's name is the generator's. images: the private ones; n_subjects: as declared, in public.
     """
 
     config: Mapping[str, object]
     phases: tuple[str, ...]
     kills: tuple[Kill, ...]
+    images: str = "images.npz"
+    n_subjects: int = 60
 
 
 ROWS = {
@@ -112,6 +115,20 @@ ROWS = {
             Kill(point="after step 1", n_charged=1, ends=REST),
             Kill(point="after release.safetensors", n_charged=3),
         ),
+    ),
+    # Declared as many, so that noise leaves enough of what each label is asked for.
+    "latent-statistics five labels": Row(
+        config={**STATISTICS, "n_components": 8},
+        phases=("means", "covariance", "label covariances"),
+        kills=(
+            Kill(point="after step 2", n_charged=2, ends=REST),
+            Kill(point="after step 3", n_charged=3, ends=AGAIN),
+            Kill(point="after noise 3", n_charged=3, ends=AGAIN),
+            Kill(point="before release.safetensors", n_charged=3, ends=AGAIN),
+            Kill(point="after release.safetensors", n_charged=3),
+        ),
+        images="five_labels.npz",
+        n_subjects=1000,
     ),
     "mean-embedding": Row(
         config={
@@ -221,6 +238,7 @@ ALWAYS = {
     "vae": ("public", "after step 3", "before checkpoint.safetensors", "before generator.json"),
     "latent-statistics": ("public", "after step 1", "before release.safetensors", "before generator.json"),
     "latent-statistics autoencoder": ("after basis.safetensors",),
+    "latent-statistics five labels": ("after noise 3",),
     "mean-embedding": ("after noise 1",),
     "private-evolution": ("before population.safetensors",),
     "gan": ("after noise 1",),
@@ -263,9 +281,11 @@ Train = Callable[..., End]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Private and public images, and a public diffusion network for `lora`, untrained."""
+    """Private images, the same with five labels, public ones, and a public diffusion network for `lora`, untrained."""
     made = tmp_path_factory.mktemp("killed")
-    draw_phantoms(n_subjects=40, size=16, seed=4).images.save(made / "images.npz")
+    images = draw_phantoms(n_subjects=40, size=16, seed=4).images
+    images.save(made / "images.npz")
+    replace(images, label=np.array(list("abcde"))[np.arange(len(images)) % 5]).save(made / "five_labels.npz")
     draw_phantoms(n_subjects=40, size=16, seed=9, max_images=1).images.save(made / "public.npz")
     tiny_unet().save_pretrained(made / "base")
     return made
@@ -287,8 +307,10 @@ def train(folder: Path) -> Iterator[Train]:
     assert answers is not None
 
     def run(name: str, out: Path, *, epsilon: float = EPSILON, resume: bool = False, **more: str) -> End:
-        config = dict(ROWS[name].config) | ({"base": str(folder / "base")} if name == "lora" else {})
+        row = ROWS[name]
+        config = dict(row.config) | ({"base": str(folder / "base")} if name == "lora" else {})
         job = {"name": name.split(maxsplit=1)[0], "config": config, "folder": str(folder), "out": str(out)}
+        job |= {"images": row.images, "n_subjects": row.n_subjects}
         given.write(json.dumps({**job, "epsilon": epsilon, "resume": resume, **more}) + "\n")
         given.flush()
         return End(**json.loads(answers.readline()))
