@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import AuditError, AuditInput, Measurement, Status
+from audits.jpeg_history import jpeg_history
+from audits.pixels import to_grey
 from audits.stats import clopper_pearson, rows_by_subject
+from audits.two_sample import by_subject, compare, source_features
 from generators.data import ImageSet
 
 MIN_SUBJECTS = 50
+# One cohort in a thousand that was split by chance is refused; one from two scanners is far out.
+SOURCE_LEVEL = 0.001
 
 
 def prepare(data: AuditInput) -> tuple[AuditInput, list[Measurement]]:
@@ -34,7 +39,7 @@ def prepare(data: AuditInput) -> tuple[AuditInput, list[Measurement]]:
     for name, arm in kept.items():
         _refuse_unusable(f"{name} without its copies of training images", arm)
     checked = replace(data, holdout=kept["holdout"], control=kept.get("control"))
-    return checked, [_identical_measurement(data, seen), _constant_measurement(arms)]
+    return checked, [_identical_measurement(data, seen), _constant_measurement(arms), jpeg_history(arms)]
 
 
 def identical_to(gallery: ImageSet, queries: ImageSet) -> NDArray[np.bool_]:
@@ -64,6 +69,29 @@ def too_few(minimum: int = MIN_SUBJECTS, **arms: ImageSet) -> str:
     for name, arm in arms.items():
         if arm.n_subjects < minimum:
             return f"{name} has {arm.n_subjects} people, at least {minimum} are needed"
+    return ""
+
+
+def same_source(data: AuditInput) -> str:
+    """Why members cannot be held against non-members; empty when train and the unseen arms come from one source.
+
+    A classifier's two-sample test by subject, in which no synthetic image plays a part (see `two_sample`).
+    """
+    unseen = {name: arm for name, arm in _arms(data) if name in {"holdout", "control"}}
+    if any(arm.n_subjects < MIN_SUBJECTS for arm in (data.train, *unseen.values())):
+        return ""  # too few to tell sources apart, and too few for any audit that would compare them
+    white = white_level(data)
+    at = {
+        name: by_subject(source_features(to_grey(arm, white=white)), arm.subjects())
+        for name, arm in (("train", data.train), *unseen.items())
+    }
+    for name in unseen:
+        found = compare(at["train"], at[name], seed=data.seed)
+        if found.p_value <= SOURCE_LEVEL:
+            return (
+                f"train is told from {name} without any leak (AUC {found.auc:.2f}): the arms differ in source, such as "
+                "scanner, archive or compression"
+            )
     return ""
 
 

@@ -32,6 +32,11 @@ WORDS: Mapping[str, Words] = {
         not_detected="Every image has content.",
         percent=True,
     ),
+    "arms.jpeg_history": Words(
+        title="Compression unlike that of the training images",
+        detected="An arm was compressed otherwise: AUC {value}, where 0.50 is alike. Figures may show that alone.",
+        not_detected="No arm was compressed otherwise than the training images.",
+    ),
     "nearest_copies.copy_rate": Words(
         title="Copies of training images",
         detected="Copies were found: {low} to {high} of the synthetic images, beyond what real unseen images give.",

@@ -6,20 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audits.base import AuditInput, Measurement
 from audits.bench.judging import Classes, Predict, fit_logistic, pixels_of
 from audits.bench.network import fit_network
 from audits.pixels import Floats, to_grey
 from audits.registry import run_audits
+from audits.spectrum import spectrum_deviation
 from audits.stats import auc, clopper_pearson, rows_by_subject
 from generators.data import ImageSet
 
 AUDITS = ("kernel_distance", "manifold")
 MEMBERSHIP = "membership_inference"
 MEASURED = {"kernel_distance": "kernel_distance.mmd", "density": "manifold.density", "coverage": "manifold.coverage"}
-SPECTRUM_LIMIT = 0.9
 DETECTOR_STEPS = 200
 # Each of the two rates behind a bound of epsilon gets half of the 5 %.
 RATE_CONFIDENCE = 0.95
@@ -70,24 +69,6 @@ def with_shares_of(real: ImageSet, synthetic: ImageSet, *, seed: int) -> ImageSe
     rng = np.random.default_rng(seed)
     kept = [rng.permutation(own)[: max(1, round(scale * n))] for own, n in zip(rows, counts, strict=True)]
     return synthetic.select(np.sort(np.concatenate(kept)))
-
-
-def spectrum_deviation(real: Floats, synthetic: Floats) -> float:
-    """Largest distance in dB of the radial mean power spectra up to .9 of Nyquist; grey images [N, H, W]."""
-    ours, theirs = _radial_power(synthetic), _radial_power(real)
-    inside = slice(1, int(SPECTRUM_LIMIT * real.shape[1] / 2) + 1)
-    return float(np.abs(10 * np.log10((ours[inside] + 1e-12) / (theirs[inside] + 1e-12))).max())
-
-
-def _radial_power(grey: Floats) -> NDArray[np.float64]:
-    """Mean power in rings one frequency wide, under a Hann window so that borders do not leak."""
-    side = grey.shape[1]
-    window = np.hanning(side + 2)[1:-1]
-    centred = (grey - grey.mean(axis=(1, 2), keepdims=True)) * window[:, None] * window[None, :]
-    power = (np.abs(np.fft.fft2(centred)) ** 2).mean(axis=0)
-    frequency = np.fft.fftfreq(side) * side
-    ring = np.rint(np.hypot(frequency[:, None], frequency[None, :])).astype(int).ravel()
-    return np.asarray(np.bincount(ring, weights=power.ravel()) / np.bincount(ring))
 
 
 def real_or_synthetic(real: ImageSet, synthetic: ImageSet, *, white: int, seed: int) -> dict[str, float]:

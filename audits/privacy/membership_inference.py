@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from audits.base import AuditInput, Measurement, Status
-from audits.checks import too_few, unseen_arms, white_level
+from audits.checks import same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import margin
 from audits.embeddings import raw_pixels
 from audits.neighbours import registered_correlation, squared_distances
@@ -72,6 +72,8 @@ def membership_inference(data: AuditInput) -> list[Measurement]:
     reason = too_few(train=data.train, holdout=others, control=control)
     if reason:
         return [_report(attack)(status=Status.NO_POWER, reason=reason) for attack in attacks]
+    if mismatch := same_source(data):
+        return [_report(attack)(status=Status.NOT_ASSESSABLE, reason=mismatch) for attack in attacks]
     arms = _Arms(
         member=_Arm.of(data.train, white=white),
         other=_Arm.of(others, white=white),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import AuditInput, Measurement, Status
-from audits.checks import identical_to, too_few, unseen_arms, white_level
+from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import Gallery, leak_p_value, margin, mirror_margins, p_values, threshold
 from audits.neighbours import registered_correlation
 from audits.pixels import Floats, to_grey
@@ -57,7 +57,9 @@ def nearest_copies(data: AuditInput) -> list[Measurement]:
     if not reason and len(calibration) + 1 < 1 / ALARM_RATE:
         reason = f"{len(calibration)} images set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
     if reason:
-        return [_without_power(data, identical, reason)]
+        return [_without_power(data, identical, Status.NO_POWER, reason)]
+    if mismatch := same_source(data):
+        return [_without_power(data, identical, Status.NOT_ASSESSABLE, mismatch)]
     white = white_level(data)
     galleries = [
         Gallery(
@@ -148,11 +150,11 @@ def _recalls(gallery: Gallery, cut: float, *, seed: int) -> dict[str, float]:
     }
 
 
-def _without_power(data: AuditInput, identical: Mask, reason: str) -> Measurement:
-    """Too few people to calibrate; bit-for-bit copies are copies all the same."""
+def _without_power(data: AuditInput, identical: Mask, status: Status, reason: str) -> Measurement:
+    """Too few people to calibrate, or unlike ones; bit-for-bit copies are copies all the same."""
     found = int(identical.sum())
     if not found:
-        return _copies(status=Status.NO_POWER, reason=reason, n={"synthetic_images": len(data.synthetic)})
+        return _copies(status=status, reason=reason, n={"synthetic_images": len(data.synthetic)})
     low, high = clopper_pearson(found, len(identical))
     return _copies(
         status=Status.DETECTED,

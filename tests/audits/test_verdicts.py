@@ -107,7 +107,8 @@ def test_a_mix_of_labels_that_forgets_a_group_is_found(leak_free: AuditInput) ->
 
 @pytest.mark.parametrize("name", [n for n in list_audits() if n not in {"group_gaps", "label_shares"}])
 def test_too_few_people_give_no_power_never_a_pass(leak_free: AuditInput, name: str) -> None:
-    answers = run_audits(with_few_people(leak_free, 40), only=[name]).measurements[2:]
+    answers = run_audits(with_few_people(leak_free, 40), only=[name]).measurements
+    answers = [m for m in answers if not m.name.startswith("arms.")]
     assert {m.status.value for m in answers} == {"no_power"} or all(m.status == "not_assessable" for m in answers)
     assert all(m.reason and m.value is None for m in answers)
 
