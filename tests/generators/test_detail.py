@@ -1,6 +1,5 @@
 """Public detail: sharp, repeatable, inside the release's limits, and no paste of public people."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,19 +21,10 @@ from generators.public.copies import check_copies
 from generators.runner import sample_generator, train_generator
 from generators.tables import resize_images
 
+pytestmark = pytest.mark.usefixtures("few_images")
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
 SETTINGS = {"n_components": 8, "detail": "network", "detail_steps": 2}
 COUNTS = [CellCount(label="normal", n=5), CellCount(label="nodule", n=3)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_images() -> Iterator[None]:
-    """Small numbers where only quality hangs on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("generators.detail.steps.N_CALIBRATION", 24)
-        patch.setattr("generators.detail.steps.N_LENDERS", 100)
-        patch.setattr("generators.public.images.N_PHANTOMS", 80)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -20,27 +20,16 @@ from generators.latent.basis import PublicBasis, fit_basis, unit_pixels
 from generators.latent.settings import LatentStatisticsConfig
 from generators.phantoms import draw_phantoms
 from generators.plans.drowning import mean_error
-from generators.privacy import GaussianEvent, PrivacyBudget, PrivacySpend, StepRecord
+from generators.privacy import GaussianEvent, PrivacyBudget, StepRecord
 from generators.releases.spectrum import release_look, subject_sum
 from generators.runner import sample_generator, train_generator
 from generators.secure_random import secure_normal
 from generators.steps_log import read_log
+from tests.generators.recorders import Recorder
 
 SIZE = 32
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
 EVENT = GaussianEvent(noise_multiplier=3.0, sample_rate=1.0, steps=1)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.steps: list[StepRecord] = []
-
-    def reserve(self, planned: PrivacySpend) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        self.steps.append(record)
-
-    def settle(self, spent: PrivacySpend) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +122,9 @@ def test_bands_add_up_to_the_image(phantoms: ImageSet) -> None:
     np.testing.assert_allclose(sum(parts) + rest, images, atol=1e-5)
 
 
+@pytest.mark.usefixtures("few_images")
 @pytest.mark.parametrize("share", [0.0, 0.06])
-def test_a_run_charges_it_and_keeps_the_budget(
-    share: float, phantoms: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("generators.detail.steps.N_LENDERS", 100)
-    monkeypatch.setattr("generators.public.images.N_PHANTOMS", 80)
+def test_a_run_charges_it_and_keeps_the_budget(share: float, phantoms: ImageSet, tmp_path: Path) -> None:
     config = {"n_components": 8, "spectrum_share": share}
     train_generator(name="latent-statistics", images=phantoms, budget=BUDGET, config=config, out=tmp_path)
     logged = read_log(tmp_path)
@@ -150,6 +136,7 @@ def test_a_run_charges_it_and_keeps_the_budget(
     assert len(sample_generator(tmp_path, [CellCount(label="normal", n=3)])) == 3
 
 
+@pytest.mark.usefixtures("few_images")
 def test_a_run_that_dies_in_it_has_paid_for_it(
     phantoms: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +144,6 @@ def test_a_run_that_dies_in_it_has_paid_for_it(
         raise InterruptedError
 
     monkeypatch.setattr("generators.releases.spectrum.secure_normal", dies)
-    monkeypatch.setattr("generators.public.images.N_PHANTOMS", 80)
     train = partial(
         train_generator,
         name="latent-statistics",

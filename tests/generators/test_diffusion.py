@@ -23,7 +23,7 @@ from generators.networks.denoising import (
 )
 from generators.networks.starts import GaussianStart
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget, PrivacySpend, StepRecord
+from generators.privacy import PrivacyBudget
 from generators.releases.central_images import (
     COUNT_WEIGHT,
     CentralImages,
@@ -35,6 +35,7 @@ from generators.releases.central_images import (
 )
 from generators.runner import sample_generator, train_generator
 from generators.steps_log import read_log, spent_from_log
+from tests.generators.recorders import Recorder
 
 # Full batches under prv have a closed form: calibrating the noise takes no time.
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
@@ -119,18 +120,6 @@ def test_every_side_that_four_divides_has_a_unet(size: int, patch: int) -> None:
     with torch.no_grad():
         drawn = network(torch.zeros(1, 3, size, size), torch.tensor([5]), torch.zeros(1, 2))
     assert drawn.shape == (1, 3, size, size)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.steps: list[StepRecord] = []
-
-    def reserve(self, planned: PrivacySpend) -> None: ...
-
-    def step(self, record: StepRecord) -> None:
-        self.steps.append(record)
-
-    def settle(self, spent: PrivacySpend) -> None: ...
 
 
 def run_of(images: ImageSet, recorder: Recorder) -> Run:
@@ -252,18 +241,6 @@ def test_a_reference_without_privacy_runs_in_every_mode(
     assert drawn.images.shape == (2, 16, 16, 3) if colour else (2, 16, 16)
 
 
-class DiesAt(Recorder):
-    """Dies when a step of that phase is recorded: after `steps.log` holds it, before its noise is drawn."""
-
-    def __init__(self, phase: str, step: int) -> None:
-        super().__init__()
-        self.at = (phase, step)
-
-    def step(self, record: StepRecord) -> None:
-        if (record.phase, record.step) == self.at:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(
     ("phase", "step", "private"), [("warm-up", 0, True), ("train", 0, True), ("train", 2, True), ("train", 1, False)]
 )
@@ -273,7 +250,7 @@ def test_a_killed_run_resumes_within_its_plan(
     budget = BUDGET if private else PrivacyBudget.without_privacy(public_n_subjects=60)
     call = {"name": "diffusion", "images": cohort, "budget": budget, "out": tmp_path, "public": public}
     with pytest.raises(KeyboardInterrupt):
-        train_generator(**call, config=SMALL, recorder=DiesAt(phase, step))  # type: ignore[arg-type]
+        train_generator(**call, config=SMALL, recorder=Recorder(dies_at=step, dies_in=phase))  # type: ignore[arg-type]
     card = train_generator(**call, config=SMALL, resume=True)  # type: ignore[arg-type]
     logged = read_log(tmp_path)
     assert logged is not None

@@ -1,6 +1,5 @@
 """The basis whose decoder a network refines: public, repeatable, exact in its latents, and no worse than `pca`."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,20 +19,11 @@ from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget
 from generators.runner import sample_generator, train_generator
 
+pytestmark = pytest.mark.usefixtures("few_images")
 BUDGET = PrivacyBudget(target_epsilon=8, public_n_subjects=60)
 QUICK = {"basis": "autoencoder", "basis_steps": 3, "n_components": 6}
 # Of phantoms that nothing was learned from, 32 pixels a side, 12 directions: root mean square error of a pixel.
 MOST_ERROR = 0.08
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_images() -> Iterator[None]:
-    """Small numbers where only quality hangs on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("generators.detail.steps.N_CALIBRATION", 24)
-        patch.setattr("generators.detail.steps.N_LENDERS", 100)
-        patch.setattr("generators.public.images.N_PHANTOMS", 80)
-        yield
 
 
 def people(n: int, *, size: int, seed: int = 5, colour: bool = False) -> ImageSet:

@@ -14,6 +14,7 @@ from generators.data import ImageSet
 from generators.folder import load_tensors
 from generators.latent.denoiser import LatentDenoiser, denoising_loss, draw_latents
 from generators.latent_diffusion import PRETRAINED, STATISTICS, WEIGHTS
+from generators.networks.tensors import seeded
 from generators.phantoms import draw_phantoms
 from generators.privacy import PrivacyBudget
 from generators.public.pretraining import pretrain
@@ -48,8 +49,7 @@ def public() -> ImageSet:
 
 
 def denoiser(n_conditions: int = 2, width: int = 32) -> LatentDenoiser:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded(0):
         return LatentDenoiser(n_latents=4, n_conditions=n_conditions, width=width, depth=1, data_std=1.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from generators.networks.tensors import seeded
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d import UNet2DModel
@@ -14,8 +14,7 @@ def tiny_unet() -> UNet2DModel:
     """Grey, 16 pixels a side, with attention; untrained, the same at every call."""
     from diffusers.models.unets.unet_2d import UNet2DModel
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         return UNet2DModel(
             sample_size=16,
             in_channels=1,
