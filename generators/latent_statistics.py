@@ -74,7 +74,7 @@ class LatentStatistics:
             space.save(run.out / BASIS)
             release_latent_statistics(data, design, space, settings, run, look)
         how, notes = calibrate_detail(
-            run, space.basis, shown, partial(_draw_low, run.out, vocabulary, settings), how=settings.detail
+            run, space.basis, shown, partial(_draw_low, run.out, vocabulary, settings, space), how=settings.detail
         )
         settings = replace(settings, detail=how)
         _keep_step(run, vocabulary, settings, space)
@@ -197,12 +197,16 @@ def _basis_entries(settings: LatentStatisticsConfig, kind: str, run: Run) -> lis
 
 
 def _draw_low(
-    folder: Path, vocabulary: Vocabulary, settings: LatentStatisticsConfig, n: int, rng: np.random.Generator
+    folder: Path,
+    vocabulary: Vocabulary,
+    settings: LatentStatisticsConfig,
+    space: LatentSpace,
+    n: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], Array]:
     """About n low-rank images [n, D] of the release, as many of each label, and their latents in the basis."""
     each = -(-n // len(vocabulary.labels))
     cells = vocabulary.cells([CellCount(label=label, n=each) for label in vocabulary.labels])
-    space = LatentSpace.load(folder / BASIS)
     latents = _draw_latents(folder, vocabulary, cells, settings, space, rng)
     return space.decode(latents), space.low_rank(latents)
 
