@@ -16,11 +16,31 @@ from audits.report import Audience, AuditReport
 from audits.wording import figure, in_percent, sentence, title
 
 FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "Privacy": ("Does the set tell who was in the cohort?", ("nearest_copies.", "membership_inference.")),
-    "Fidelity": ("Does it look like the cohort?", ("manifold.", "kernel_distance.")),
+    "Privacy": (
+        "Does the set tell who was in the cohort?",
+        (
+            "nearest_copies.",
+            "membership_inference.",
+            "attribute_inference.",
+            "singling_out.",
+            "linkability.",
+        ),
+    ),
+    "Fidelity": (
+        "Does it look like the cohort?",
+        (
+            "manifold.",
+            "frechet_distance.",
+            "kernel_distance.",
+            "vendi_score.",
+            "diversity.",
+            "spectrum_distance.",
+            "texture_distance.",
+        ),
+    ),
     "Utility": ("Can one learn from it what one learns from the cohort?", ("train_on_synthetic.",)),
-    "Fairness": ("Does it serve every group alike?", ("group_gaps.", "label_shares.")),
-    "The data itself": ("Are the arms fit for an audit?", ("arms.",)),
+    "Fairness": ("Does it serve every group alike?", ("group_gaps.", "label_shares.", "cell_fidelity.")),
+    "The data itself": ("Are the arms fit for an audit?", ("arms.", "quasi_identifiers.")),
 }
 LABELS = {
     Status.DETECTED: "Detected",

@@ -53,6 +53,17 @@ WORDS: Mapping[str, Words] = {
         detected="Members can be told from other people: AUC {value}, where 0.50 is guessing.",
         not_detected="Membership was not detected: AUC at most {high} at 95 % confidence, where 0.50 is guessing.",
     ),
+    "linkability.metadata": Words(
+        title="Joining two records of one person by the metadata",
+        detected="Two records of a member are joined more often than those of others: by {value}, {low} to {high}.",
+        not_detected="Not detected for more than {high} of the members beyond other people, at 95 % confidence.",
+        percent=True,
+    ),
+    "quasi_identifiers.smallest_k": Words(
+        title="People who share sex, age group and site (k)",
+        detected="Somebody shares them with fewer than ten others.",
+        not_detected="Everybody shares them with at least ten others.",
+    ),
     "manifold.precision": Words(
         title="Realism (precision)",
         detected=f"Fewer synthetic images look real than should: {_SHARE}.",
@@ -81,6 +92,38 @@ WORDS: Mapping[str, Words] = {
         detected="Synthetic images differ from real ones: {value}, real images among themselves {baseline}.",
         not_detected="No more apart than real images are: {value}, real among themselves {baseline}.",
     ),
+    "frechet_distance.squared": Words(
+        title="Distance from the real images in mean and spread",
+        detected="Synthetic images differ from real ones: {value}, real images among themselves {baseline}.",
+        not_detected="No more apart than real images are: {value}, real among themselves {baseline}.",
+    ),
+    "vendi_score.kinds": Words(
+        title="How many different kinds of image there are",
+        detected="Kinds of image are missing: {value} in effect, where as many real images hold {baseline}.",
+        not_detected="As many kinds as among real images: {value} in effect, real ones hold {baseline}.",
+    ),
+    "spectrum_distance.decibels": Words(
+        title="Sharpness and noise (power spectrum)",
+        detected="Too much or too little fine detail: up to {value} dB away, real images among themselves {baseline} dB.",
+        not_detected="As sharp and as noisy as real images: {value} dB away, real among themselves {baseline} dB.",
+    ),
+    "texture_distance.local_patterns": Words(
+        title="Local texture",
+        detected="{value} of the pixels would have to change their texture; real among themselves {baseline}.",
+        not_detected="The texture is that of real images: {value} of the pixels differ, among real ones {baseline}.",
+        percent=True,
+    ),
+    "texture_distance.grey_levels": Words(
+        title="Grey levels",
+        detected="Grey levels lie {value} of white away from real ones; real among themselves {baseline}.",
+        not_detected="Grey levels are those of real images: {value} of white away, among real ones {baseline}.",
+        percent=True,
+    ),
+    "diversity.ms_ssim": Words(
+        title="Diversity (likeness of two images)",
+        detected="Synthetic images are too much alike: MS-SSIM {value}, two real ones {baseline}.",
+        not_detected="Two synthetic images differ as two real ones do: MS-SSIM {value} against {baseline}.",
+    ),
     "train_on_synthetic.auc": Words(
         title="Learning from synthetic images",
         detected="A classifier trained on them reaches AUC {value} on real people; real training gives {baseline}.",
@@ -103,7 +146,37 @@ _MIX = Words(
     not_detected="No change of the mix detected: up to {value}; real unseen people differ by {baseline}.",
     percent=True,
 )
-_PREFIXES = {"group_gaps.": _GAP, "label_shares.": _MIX}
+_ERRORS = Words(
+    title="Gap in recognised findings by {grouping}",
+    detected="One group's findings are missed more often: the gap is {value}; real training differs by {baseline}.",
+    not_detected="No gap detected: {value}, at most {high}; real training differs by {baseline} there.",
+    percent=True,
+)
+_CELL_FIDELITY = Words(
+    title="Likeness to real images by {grouping}",
+    detected="One group's synthetic images fall shorter of real ones, by {value}; real images differ by {baseline}.",
+    not_detected="No group falls shorter than another: {value} apart, at most {high}; real images {baseline}.",
+)
+_ATTRIBUTE = Words(
+    title="What the set tells of a member whose image is known: {grouping}",
+    detected="The set gives it away for {value} of the members beyond other people, {low} to {high}.",
+    not_detected="Not detected for more than {high} of the members beyond other people, at 95 % confidence.",
+    percent=True,
+)
+_SINGLING_OUT = Words(
+    title="Rare rows of the metadata that point at one person ({grouping})",
+    detected="Rare rows point at one member: {value} of the guesses are right beyond chance, {low} to {high}.",
+    not_detected="Not detected for more than {high} of the guesses beyond chance, at 95 % confidence.",
+    percent=True,
+)
+_PREFIXES = {
+    "group_gaps.tpr.": _ERRORS,
+    "group_gaps.": _GAP,
+    "label_shares.": _MIX,
+    "cell_fidelity.": _CELL_FIDELITY,
+    "attribute_inference.": _ATTRIBUTE,
+    "singling_out.": _SINGLING_OUT,
+}
 
 
 def title(m: Measurement) -> str:
