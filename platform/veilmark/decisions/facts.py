@@ -25,6 +25,14 @@ COPIES, UTILITY, UTILITY_LOSS = (
     "train_on_synthetic.auc_difference",
 )
 MEMBERSHIP = "membership_inference."
+SMALLEST_K = "quasi_identifiers.smallest_k"
+# Each risk of the law by the attacks whose figure is an advantage: a share of people or guesses beyond unseen people.
+RISKS = {
+    "singling_out_upper": ("singling_out.univariate", "singling_out.multivariate"),
+    "linkability_upper": ("linkability.metadata",),
+    "inference_upper": ("attribute_inference.label", "attribute_inference.sex", "attribute_inference.age_group"),
+}
+FINDINGS = ("detected", "not_detected")
 
 Facts = dict[str, object]
 Row = Mapping[str, Any]
@@ -41,6 +49,8 @@ def gather_facts(audit_run: AuditRun) -> Facts:
         **_mark_facts(synthetic_set),
         **_copy_facts(rows.get(COPIES)),
         **_membership_facts([row for name, row in rows.items() if name.startswith(MEMBERSHIP)]),
+        **_risk_facts(rows),
+        "smallest_cell_k": _smallest_k(rows.get(SMALLEST_K)),
         **_utility_facts(rows.get(UTILITY), rows.get(UTILITY_LOSS)),
         **_fairness_facts(rows),
         **_reading_facts(synthetic_set),
@@ -122,6 +132,25 @@ def _membership_facts(rows: list[Row]) -> Facts:
         "membership_n_members": worst["n"]["train"],
         "membership_n_nonmembers": worst["n"]["holdout"],
     }
+
+
+def _risk_facts(rows: Mapping[str, Row]) -> Facts:
+    return {fact: _upper_bound([rows.get(name) for name in names]) for fact, names in RISKS.items()}
+
+
+def _upper_bound(rows: list[Row | None]) -> float | None:
+    """The strongest attack speaks. One without power, or one not run, leaves the bound unknown, not to the others."""
+    bounds: list[float] = []
+    for row in rows:
+        if row is None or row["status"] not in FINDINGS or row["ci_high"] is None:
+            return None
+        bounds.append(row["ci_high"])
+    return min(1.0, max(0.0, *bounds))
+
+
+def _smallest_k(row: Row | None) -> int | None:
+    """Rounded down to a band by the audit, so that no count of few people leaves the site."""
+    return None if row is None or row["status"] not in FINDINGS else int(row["value"])
 
 
 def _utility_facts(row: Row | None, loss: Row | None) -> Facts:
