@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom, fisher_exact
 
 from audits.base import AuditInput, Measurement
-from audits.privacy.attribute_inference import Gain
+from audits.metadata.risk import LEVEL
+from audits.privacy.attribute_inference import Gain, _gain, _prepare
 from audits.registry import list_audits
 from generators.data import ImageSet
 from tests.audits.arms import noisy_copies, with_few_people, without_columns
@@ -67,7 +69,23 @@ def test_what_is_missing_is_not_assessable_and_few_people_give_no_power(leak_fre
 
 
 def test_the_p_value_is_fishers() -> None:
-    from scipy.stats import fisher_exact
-
     gain = Gain(n_gained=30, n=240, n_gained_others=6, n_others=120)
     assert gain.p_value == pytest.approx(fisher_exact([[30, 210], [6, 114]], alternative="greater").pvalue)
+
+
+@pytest.mark.proofs
+def test_innocent_sets_are_accused_as_often_as_the_level_says(leak_free: AuditInput) -> None:
+    """300 new deals of the same people to train and holdout: accusations at most what level .01 explains."""
+    assert leak_free.control is not None
+    attacks = _prepare(leak_free, leak_free.holdout, leak_free.control)
+    everybody = [*attacks.members, *attacks.others]
+    rng = np.random.default_rng(0)
+    for name in ("label", "sex", "age_group"):
+        accused = 0
+        for _ in range(300):
+            order = rng.permutation(len(everybody))
+            people = [everybody[i] for i in order]
+            dealt = replace(attacks, members=people[:240], others=people[240:])
+            known = dealt.known[0].joined(dealt.known[1])
+            accused += _gain(dealt, name, dealt.released, known).p_value <= LEVEL
+        assert accused <= binom.ppf(0.999, 300, LEVEL), name

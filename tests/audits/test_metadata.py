@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from audits.base import AuditInput, Measurement
 from audits.metadata.guesses import Excess, guesses_on
@@ -157,8 +158,6 @@ def test_k_is_counted_in_people_and_published_in_bands(n_in_small: int, band: in
 @pytest.mark.proofs
 def test_innocent_tables_are_accused_as_often_as_the_level_says() -> None:
     """150 innocent sets: accusations at most what level .01 explains (exact 99.9 % limit), intervals cover 0."""
-    from scipy.stats import binom
-
     for audit, name in (("singling_out", "singling_out.multivariate"), ("linkability", "linkability.metadata")):
         found = [run(arms(seed), audit)[name] for seed in range(150)]
         accused = sum(m.status == "detected" for m in found)
