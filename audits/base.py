@@ -86,13 +86,18 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditInput:
-    """What an audit may look at. Arms never share a subject; all arms have the same size and depth."""
+    """What an audit may look at. Arms never share a subject; all arms have the same size and depth.
+
+    embedding: in which features fidelity is measured, `network` (trained on the control arm), `histograms`, `pixels` or
+    the path of an ONNX file.
+    """
 
     train: ImageSet
     holdout: ImageSet
     synthetic: ImageSet
     control: ImageSet | None = None
     generator: Path | None = None
+    embedding: str = "network"
     seed: int = 0
 
 

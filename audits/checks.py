@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import AuditError, AuditInput, Measurement, Status
+from audits.embeddings.choice import require_extractor
 from audits.jpeg_history import jpeg_history
 from audits.pixels import to_grey
 from audits.stats import clopper_pearson, rows_by_subject
@@ -26,8 +27,9 @@ def prepare(data: AuditInput) -> tuple[AuditInput, list[Measurement]]:
 
     Unseen images that are pixel-identical to a training image are counted and left out: an unseen arm that holds
     members' images would make a copier look innocent. Raises AuditError for empty or constant arms, different sizes,
-    depths or channels, and for arms that share a subject.
+    depths or channels, for arms that share a subject, and for an unknown extractor.
     """
+    require_extractor(data)
     arms = dict(_arms(data))
     for name, arm in arms.items():
         _refuse_unusable(name, arm)

@@ -18,9 +18,10 @@ def to_grey(images: ImageSet, *, white: int) -> Floats:
     return scaled.mean(axis=3) if images.channels == 3 else scaled
 
 
-def resize(images: Floats, size: int) -> Floats:
-    """Area average of [N, H, W] to [N, size, size]: deterministic, and free of aliasing when it shrinks."""
-    rows, columns = _area_weights(images.shape[1], size), _area_weights(images.shape[2], size)
+def resize(images: Floats, size: int | tuple[int, int]) -> Floats:
+    """Area average of [N, H, W] to `size`, one side or height and width: deterministic, no aliasing when it shrinks."""
+    height, width = (size, size) if isinstance(size, int) else size
+    rows, columns = _area_weights(images.shape[1], height), _area_weights(images.shape[2], width)
     return np.asarray(rows @ images @ columns.T, dtype=np.float32)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from audits.base import AuditInput, Measurement
 
 SCHEMA = "veilmark/audit-report/1"
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "prdc")
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "prdc", "vendi-score")
 CLAIM = (
     "Audits read private data without noise. Each training run carries its own differential privacy bound; "
     "the choice among runs by audits is not included in it."

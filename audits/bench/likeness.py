@@ -36,7 +36,10 @@ class Likeness:
 
 def measure_likeness(arms: AuditInput, *, white: int, delta: float, attack: bool) -> Likeness:
     """All figures of `arms.synthetic` against the unseen arms. attack: whether membership is tried too."""
-    matched = replace(arms, synthetic=with_shares_of(arms.holdout, arms.synthetic, seed=arms.seed))
+    # Histograms, so that rows that were measured before there was a trained network can stand beside new ones.
+    matched = replace(
+        arms, synthetic=with_shares_of(arms.holdout, arms.synthetic, seed=arms.seed), embedding="histograms"
+    )
     by_name = {m.name: m for m in run_audits(matched, only=AUDITS).measurements}
     found = {figure: by_name[name] for figure, name in MEASURED.items()}
     unseen = matched.holdout

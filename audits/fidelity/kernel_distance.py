@@ -6,9 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from audits.base import AuditInput, Measurement, Status
-from audits.checks import too_few
-from audits.floor import against_floor
+from audits.base import AuditInput, Measurement
+from audits.floor import in_features
 from audits.pixels import Floats
 from audits.registry import audit
 from audits.stats import Doubles
@@ -28,33 +27,14 @@ _distance = partial(
 @audit("kernel_distance", question="How far are synthetic images from real ones as a whole?")
 def kernel_distance(data: AuditInput) -> list[Measurement]:
     """Squared MMD of synthetic against holdout, beside train against holdout."""
-    reason = too_few(train=data.train, holdout=data.holdout, synthetic=data.synthetic)
-    if reason:
-        return [_distance(status=Status.NO_POWER, reason=reason)]
-    report = against_floor(data, _figures)
-    main, pixels = report.results["default"]["mmd"], report.results["pixels"]["mmd"]
-    low, high = main.interval
-    return [
-        _distance(
-            status=main.status(higher_is_better=False),
-            value=main.value,
-            ci_low=low,
-            ci_high=high,
-            n=report.n,
-            baseline=main.baseline,
-            details={
-                "features": dict(report.extractors),
-                "in_pixels": {"value": pixels.value, "baseline": pixels.baseline},
-            },
-        )
-    ]
+    return [in_features(data, _distance, squared_mmd, higher_is_better=False)]
 
 
-def _figures(real: Floats, other: Floats) -> dict[str, float]:
-    """Unbiased squared MMD (Gretton et al. 2012, equation 3) with the cubic kernel."""
+def squared_mmd(real: Floats, other: Floats) -> float:
+    """Unbiased squared MMD of features [N, D] (Gretton et al. 2012, equation 3) with the cubic kernel."""
     mean, scale = real.mean(axis=0), real.std(axis=0) + 1e-6
     x, y = ((arm.astype(np.float64) - mean) / scale for arm in (real, other))
-    return {"mmd": _off_diagonal_mean(x) + _off_diagonal_mean(y) - 2 * float(_kernel(x, y).mean())}
+    return _off_diagonal_mean(x) + _off_diagonal_mean(y) - 2 * float(_kernel(x, y).mean())
 
 
 def _kernel(x: Doubles, y: Doubles) -> Doubles:
