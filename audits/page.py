@@ -21,6 +21,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             "nearest_copies.",
             "membership_inference.",
+            "dp_claim.",
             "attribute_inference.",
             "singling_out.",
             "linkability.",

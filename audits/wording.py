@@ -64,6 +64,27 @@ WORDS: Mapping[str, Words] = {
         detected="Somebody shares them with fewer than ten others.",
         not_detected="Everybody shares them with at least ten others.",
     ),
+    "dp_claim.empirical_epsilon_lower_bound": Words(
+        title="The privacy claim (epsilon)",
+        detected="The code hides people less than its card says: epsilon claimed {baseline}, found at least {value}.",
+        not_detected="No excess was found: epsilon claimed {baseline}, canaries show at least {value}.",
+    ),
+    "dp_claim.clipping": Words(
+        title="Each person's part is clipped on its own",
+        detected="One person moves a training step by at least {value} clipping norms, where 1 is claimed.",
+        not_detected="No person was found to move a training step by more than the clipping norm.",
+    ),
+    "dp_claim.sampler": Words(
+        title="Who takes part in a training step",
+        detected="People are not drawn as the accounting assumes: {value} a step, where {baseline} is claimed.",
+        not_detected="People are drawn as the accounting assumes: {value} a step, where {baseline} is claimed.",
+        percent=True,
+    ),
+    "dp_claim.record": Words(
+        title="The card against the log of steps",
+        detected="The log of steps costs epsilon {value}; the card claims {baseline}.",
+        not_detected="The log of steps costs epsilon {value}, as the card claims.",
+    ),
     "manifold.precision": Words(
         title="Realism (precision)",
         detected=f"Fewer synthetic images look real than should: {_SHARE}.",
@@ -104,7 +125,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "spectrum_distance.decibels": Words(
         title="Sharpness and noise (power spectrum)",
-        detected="Too much or too little fine detail: up to {value} dB away, real images among themselves {baseline} dB.",
+        detected="Too much or too little fine detail: up to {value} dB away, real among themselves {baseline} dB.",
         not_detected="As sharp and as noisy as real images: {value} dB away, real among themselves {baseline} dB.",
     ),
     "texture_distance.local_patterns": Words(
