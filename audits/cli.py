@@ -13,6 +13,7 @@ from rich.table import Table
 
 from audits.base import AuditError, AuditInput, Measurement
 from audits.bench.command import ManyValues, bench_command, table_command
+from audits.claims.command import claim_command
 from audits.console import one_line_errors, progress_bar
 from audits.files import require_writable, write_atomically
 from audits.page import render_html
@@ -73,6 +74,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
         _print(report)
 
 
+app.command("claim")(claim_command)
 app.command("bench", cls=ManyValues)(bench_command)
 app.command("bench-table")(table_command)
 
