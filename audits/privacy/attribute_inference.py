@@ -25,6 +25,7 @@ from audits.stats import excess_rate, rows_by_subject
 from generators.data import ImageSet, Strings
 
 ATTRIBUTES = ("label", "sex", "age_group")
+BLOCK = 1024
 REFUSAL_LEVEL = 0.001  # one fit cohort in a thousand is refused by chance
 
 _report = partial(
@@ -51,9 +52,14 @@ class Pool:
 
     @classmethod
     def of(cls, arm: ImageSet, grey: Floats, real: Floats) -> Pool:
-        """Of an arm with its grey images, against real images; all [N, H, W]."""
-        correlation = registered_correlation(grey, real)
-        return cls(best=correlation.max(axis=0), row=correlation.argmax(axis=0), arms=(arm,))
+        """Of an arm with its grey images, against real images; all [N, H, W]. Memory is bounded by the block."""
+        best, row = np.full(len(real), -2, dtype=np.float32), np.zeros(len(real), dtype=np.intp)
+        for start in range(0, len(grey), BLOCK):
+            correlation = registered_correlation(grey[start : start + BLOCK], real)
+            nearer = correlation.max(axis=0) > best
+            best = np.where(nearer, correlation.max(axis=0), best)
+            row = np.where(nearer, correlation.argmax(axis=0) + start, row)
+        return cls(best=best, row=row, arms=(arm,))
 
     def joined(self, other: Pool) -> Pool:
         """Both pools as one."""
