@@ -99,11 +99,19 @@ def clip_norms(rows: Array, bound: float) -> Array:
     return np.asarray(rows * np.minimum(1.0, bound / np.maximum(norms, 1e-12)))
 
 
-def fit_basis(public: ImageSet, *, n_components: int, radius_quantile: float, whitening: float) -> PublicBasis:
+def fit_basis(
+    public: ImageSet,
+    *,
+    n_components: int,
+    radius_quantile: float,
+    whitening: float,
+    beside: NDArray[np.float32] | None = None,
+) -> PublicBasis:
     """Principal directions of the public set, led by those that tell its labels apart where it has labels.
 
     whitening: 1 divides each latent by its public standard deviation, 0 leaves it; between, a power of it.
-    radius_quantile: the share of public images that the radius leaves unclipped. Raises DataError.
+    radius_quantile: the share of public images that the radius leaves unclipped. beside: further deviations from the
+    mean [m, D] that directions and scales have to express too, but not the radius. Raises DataError.
     """
     if len(public) <= n_components:
         raise DataError(
@@ -117,9 +125,10 @@ def fit_basis(public: ImageSet, *, n_components: int, radius_quantile: float, wh
     mean = pixels.mean(axis=0)
     centred = pixels - mean
     labelled = _label_directions(centred, public.label)[:n_components]
-    rest = centred - (centred @ labelled.T) @ labelled
+    varied = centred if beside is None else np.concatenate([centred, beside])
+    rest = varied - (varied @ labelled.T) @ labelled
     directions = np.vstack([labelled, _principal_directions(rest, n_components - len(labelled))])
-    deviation = (centred @ directions.T).std(axis=0)
+    deviation = (varied @ directions.T).std(axis=0)
     scale = np.maximum(deviation, 1e-6) ** whitening * float(deviation.mean()) ** (1 - whitening)
     norms = np.linalg.norm(centred @ directions.T / scale, axis=1)
     return PublicBasis(mean=mean, directions=directions, scale=scale, radius=float(np.quantile(norms, radius_quantile)))

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import idctn
 
-from generators.latent.basis import Array, PublicBasis
+from generators.data import ImageSet
+from generators.latent.basis import Array, PublicBasis, unit_pixels
 
 CONTRAST = 0.4
 MID_GREY = 0.5
 # Differences between colours vary less than brightness does.
 COLOUR_DELAY = 2.0
 RADIUS_FACTOR = 1.1
+# Cosines that an image drawn by the law is made of: finer ones hold little power.
+N_DRAWN = 400
 
 
 def cosine_basis(*, size: int, channels: int, n_components: int, whitening: float) -> tuple[PublicBasis, Array]:
@@ -40,6 +43,21 @@ def cosine_basis(*, size: int, channels: int, n_components: int, whitening: floa
         radius=RADIUS_FACTOR * float(np.linalg.norm(spread)),
     )
     return basis, spread
+
+
+def cosine_draws(public: ImageSet) -> NDArray[np.float32]:
+    """Deviations from a mean image [n, D], as many as there are public images, drawn by the law from fixed numbers.
+
+    As strong as the public images' own deviations: beside them in the fit of a basis, half of what it can express is
+    what such images vary in and half what any image may.
+    """
+    pixels = unit_pixels(public)
+    basis, spread = cosine_basis(
+        size=public.images.shape[1], channels=public.channels, n_components=N_DRAWN, whitening=0.0
+    )
+    own = float(pixels.var(axis=0).sum())
+    drawn = np.random.default_rng(0).standard_normal((len(pixels), len(spread))) * spread
+    return np.asarray((drawn * np.sqrt(own / np.sum(spread**2))).astype(np.float32) @ basis.directions)
 
 
 def _cosines(order: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.float32]:

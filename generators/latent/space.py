@@ -15,7 +15,7 @@ from generators.folder import load_tensors, save_tensors
 from generators.latent.autoencoder import Lesson, fit_autoencoder, stored_basis
 from generators.latent.basis import MOST_PUBLIC_IMAGES, Array, Basis, PublicBasis, fit_basis, unit_pixels
 from generators.latent.centres import public_centres, radius_around
-from generators.latent.cosine_basis import cosine_basis
+from generators.latent.cosine_basis import cosine_basis, cosine_draws
 from generators.latent.texture import Texture, fit_texture, has_texture
 from generators.phantoms import can_draw
 from generators.public.images import public_or_phantoms
@@ -145,7 +145,14 @@ def fit_space(
         space = LatentSpace(basis=cosines, texture=None, spread=spread, covariance=None, radius=cosines.radius)
         return _centred(space, public, labels, radius_quantile=radius_quantile)
     shown = some(gather_shown(public, images, add_phantoms=add_phantoms))
-    linear = fit_basis(shown, n_components=n_components, radius_quantile=radius_quantile, whitening=whitening)
+    linear = fit_basis(
+        shown,
+        # A cohort that differs from phantoms in more than phantoms do among themselves must find room in the basis.
+        beside=cosine_draws(shown) if public is None else None,
+        n_components=n_components,
+        radius_quantile=radius_quantile,
+        whitening=whitening,
+    )
     low = fit_autoencoder(shown, linear, lesson) if basis == "autoencoder" else linear
     pixels = unit_pixels(shown)
     texture = None
