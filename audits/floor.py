@@ -18,7 +18,7 @@ from audits.pixels import Floats, to_grey
 from audits.stats import Doubles, half_sample_errors
 from generators.data import ImageSet
 
-N_HALVES = 40
+N_DRAWS, KEPT = 40, 0.8
 Z95, Z99 = 1.959964, 2.575829
 
 Rows = TypeVar("Rows", Floats, Doubles)
@@ -140,10 +140,10 @@ def _judged(
     real, people = at["holdout"], {name: arm.subjects() for name, arm in arms.items()}
 
     def measured(name: str) -> tuple[dict[str, float], dict[str, float]]:
-        def halves(left: NDArray[np.intp], right: NDArray[np.intp]) -> dict[str, float]:
+        def parts(left: NDArray[np.intp], right: NDArray[np.intp]) -> dict[str, float]:
             return figures(real[left], at[name][right])
 
-        errors = half_sample_errors(halves, people["holdout"], people[name], n_draws=N_HALVES, seed=seed)
+        errors = half_sample_errors(parts, people["holdout"], people[name], n_draws=N_DRAWS, seed=seed, kept=KEPT)
         return figures(real, at[name]), errors
 
     (values, errors), (floor, floor_errors) = measured("synthetic"), measured("train")

@@ -43,7 +43,7 @@ def nearest(queries: Rows, gallery: Rows, *, block_floats: int = BLOCK_FLOATS) -
     for start, stop in _spans(len(queries), n_gallery):
         apart = _flat(queries[start:stop]) - _flat(gallery[index[start:stop]])
         distance[start:stop] = np.linalg.norm(apart, axis=1)
-    if not np.isfinite(distance).all():
+    if not (np.isfinite(centre).all() and np.isfinite(distance).all()):
         raise ValueError("values that are not finite")
     return index, distance
 

@@ -121,17 +121,20 @@ def half_sample_errors(
     *,
     n_draws: int,
     seed: int,
+    kept: float = 0.5,
 ) -> dict[str, float]:
-    """Standard errors of nearest-neighbour figures by the delete-half jackknife over subjects (Shao and Wu 1989).
+    """Standard errors of nearest-neighbour figures by the jackknife that leaves many out (Shao and Wu 1989).
 
     A bootstrap repeats images, and repeated images have distance 0: it would ruin every figure made of neighbours.
-    figure: called with row indices of both arms, gives named numbers. left, right: the subject of each row.
+    figure: called with row indices of both arms, gives named numbers. left, right: the subject of each row. kept: the
+    share of subjects that a draw keeps, half of them unless told; a figure that depends on n itself wants more.
     """
     rng = np.random.default_rng(seed)
     arms = (rows_by_subject(left), rows_by_subject(right))
-    draws = [figure(*(_half(rows, rng) for rows in arms)) for _ in range(n_draws)]
-    return {name: float(np.std([draw[name] for draw in draws], ddof=1)) for name in draws[0]}
+    draws = [figure(*(_share(rows, kept, rng) for rows in arms)) for _ in range(n_draws)]
+    scale = np.sqrt(kept / (1 - kept))
+    return {name: float(scale * np.std([draw[name] for draw in draws], ddof=1)) for name in draws[0]}
 
 
-def _half(rows: list[NDArray[np.intp]], rng: np.random.Generator) -> NDArray[np.intp]:
-    return np.concatenate([rows[i] for i in rng.permutation(len(rows))[: max(1, len(rows) // 2)]])
+def _share(rows: list[NDArray[np.intp]], kept: float, rng: np.random.Generator) -> NDArray[np.intp]:
+    return np.concatenate([rows[i] for i in rng.permutation(len(rows))[: max(1, int(kept * len(rows)))]])

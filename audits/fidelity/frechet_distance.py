@@ -17,7 +17,7 @@ _distance = partial(
     unit="squared Frechet distance",
     method=(
         "squared distance of means plus that of covariances, in the features named below; it grows as n shrinks, so it "
-        "is read beside train against holdout at equal n; interval by delete-half jackknife over subjects"
+        "is read beside train against holdout at equal n; interval by delete-fifth jackknife over subjects"
     ),
     source="after Heusel et al. 2017, arXiv:1706.08500; other features than Inception's, so not comparable with FID",
 )

@@ -18,7 +18,7 @@ _distance = partial(
     unit="squared MMD",
     method=(
         "unbiased squared MMD, kernel (x.y / d + 1)^3 on features scaled by the holdout's spread, equal n; interval by "
-        "delete-half jackknife over subjects; baseline train against holdout"
+        "delete-fifth jackknife over subjects; baseline train against holdout"
     ),
     source="after Binkowski et al. 2018, arXiv:1801.01401; other features than theirs, so not comparable with KID",
 )

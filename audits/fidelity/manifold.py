@@ -16,7 +16,7 @@ from audits.registry import audit
 
 NEAREST_K = 5
 METHOD = (
-    f"k = {NEAREST_K} nearest neighbours, holdout as the reference, equal n; interval by delete-half jackknife over "
+    f"k = {NEAREST_K} nearest neighbours, holdout as the reference, equal n; interval by delete-fifth jackknife over "
     "subjects; shortfall judged against train in place of synthetic"
 )
 SOURCES = {

@@ -15,7 +15,7 @@ _distance = partial(
     unit="dB",
     method=(
         f"largest distance of the radial mean power spectra up to {LIMIT:.0%} of Nyquist, Hann window, equal n; "
-        "interval by delete-half jackknife over subjects; baseline train against holdout"
+        "interval by delete-fifth jackknife over subjects; baseline train against holdout"
     ),
     source="after Durall et al. 2020, arXiv:2003.01826",
 )

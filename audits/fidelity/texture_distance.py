@@ -19,7 +19,7 @@ N_CODES = len(AROUND) + 2
 # A neighbour counts as brighter from here on, in units of white: flat background must not turn into texture.
 STEP = 0.01
 N_LEVELS = 64
-JUDGED = "equal n; interval by delete-half jackknife over subjects; baseline train against holdout"
+JUDGED = "equal n; interval by delete-fifth jackknife over subjects; baseline train against holdout"
 
 _texture = partial(
     Measurement,

@@ -17,7 +17,7 @@ _score = partial(
     unit="effective number of different images",
     method=(
         "exponent of the entropy of the eigenvalues of the cosine similarities, features centred on the holdout, equal "
-        "n; interval by delete-half jackknife over subjects; baseline the training images"
+        "n; interval by delete-fifth jackknife over subjects; baseline the training images"
     ),
     source="Friedman and Dieng 2023, arXiv:2210.02410",
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,6 +32,76 @@ def test_nearest_equals_brute_force(
     brute = np.linalg.norm(queries[:, None].astype(float) - gallery[None].astype(float), axis=2)
     np.testing.assert_allclose(distance, brute.min(axis=1), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(brute[np.arange(n_queries), index], brute.min(axis=1), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_images_mapped_from_a_file_are_read_block_by_block(tmp_path: Path, kind: type) -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = (rng.integers(0, 256, (n, 6, 5)).astype(kind) for n in (30, 70))
+    np.save(tmp_path / "gallery.npy", gallery)
+    mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
+    index, distance = nearest(queries, mapped, block_floats=300)
+    brute = np.linalg.norm(queries[:, None].astype(float) - gallery[None].astype(float), axis=(2, 3))
+    np.testing.assert_array_equal(index, brute.argmin(axis=1))
+    np.testing.assert_allclose(distance, brute.min(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("arm", ["queries", "gallery"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(arm: str, value: float) -> None:
+    arms = {name: np.ones((3, 4), np.float32) for name in ("queries", "gallery")}
+    arms[arm][1, 2] = value
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="not finite"):
+        nearest(arms["queries"], arms["gallery"])
+
+
+@pytest.mark.proofs
+def test_a_million_images_need_the_memory_of_a_few_blocks(tmp_path: Path) -> None:
+    """A million images of 32 pixels in a file of 1 GiB: what the search itself holds stays below 400 MiB."""
+    images = np.lib.format.open_memmap(tmp_path / "images.npy", mode="w+", dtype=np.uint8, shape=(1_000_000, 32, 32))
+    rng = np.random.default_rng(0)
+    for start in range(0, len(images), 50_000):
+        images[start : start + 50_000] = rng.integers(0, 256, (50_000, 32, 32), dtype=np.uint8)
+    images.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", MILLION, str(tmp_path / "images.npy")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, own_mib = done.stdout.split()
+    assert found == "200"
+    assert float(own_mib) < 400
+
+
+MILLION = """
+import sys
+import threading
+from pathlib import Path
+import numpy as np
+from audits.neighbours import nearest
+
+def own():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
+
+nearest(np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32))
+before, most, done = own(), [0.0], threading.Event()
+
+def watch():
+    while not done.wait(0.005):
+        most[0] = max(most[0], own() - before)
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+images = np.load(sys.argv[1], mmap_mode="r")
+rows = np.arange(200) * 4999
+index, distance = nearest(images[rows], images)
+done.set()
+watcher.join()
+print(int(((index == rows) & (distance == 0)).sum()), most[0])
+"""
 
 
 def test_an_empty_gallery_is_refused() -> None:

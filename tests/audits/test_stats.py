@@ -87,10 +87,13 @@ def test_the_bootstrap_by_subject_covers_where_images_of_a_person_agree() -> Non
     assert covered / 150 >= 0.87
 
 
-def test_half_samples_give_the_error_of_a_mean() -> None:
+@pytest.mark.parametrize("kept", [0.5, 0.8])
+def test_leaving_people_out_gives_the_error_of_a_mean(kept: float) -> None:
     values = np.random.default_rng(0).normal(0, 1, 400)
     names = np.arange(400).astype(str)
-    found = half_sample_errors(lambda left, _: {"mean": float(values[left].mean())}, names, names, n_draws=400, seed=0)
+    found = half_sample_errors(
+        lambda left, _: {"mean": float(values[left].mean())}, names, names, n_draws=400, seed=0, kept=kept
+    )
     assert found["mean"] == pytest.approx(values.std() / 20, rel=0.15)
 
 
