@@ -46,6 +46,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
     out: Annotated[Path, typer.Option(help="Where to write the report (JSON).")],
     control: Annotated[Path | None, typer.Option(help="Images that only auditors use.")] = None,
     generator: Annotated[Path | None, typer.Option(help="The generator's folder.")] = None,
+    embedding: Annotated[str, typer.Option(help="Features: network, histograms, pixels or a FILE.onnx.")] = "network",
     only: Annotated[list[str] | None, typer.Option(help="Run this audit; may be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
     audience: Annotated[Audience, typer.Option(help="Which form of the report.")] = Audience.INTERNAL,
@@ -61,6 +62,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
         synthetic=ImageSet.load(synthetic),
         control=None if control is None else _arm(control, "control"),
         generator=_folder(generator),
+        embedding=embedding,
         seed=seed,
     )
     report = _run(data, only)
