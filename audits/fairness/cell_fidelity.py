@@ -151,7 +151,7 @@ def _gap(
         "synthetic": {group: cell.synthetic for group, cell in shown.items()},
         "trained_on": {group: cell.real for group, cell in shown.items()},
         "not_shown": list(cells.suppressed),
-        "not_judged": [group for group in shown if group not in judged],
+        "not_judged": cells.not_judged,
     }
     report = partial(report, internal={"suppressed_people": dict(cells.suppressed)})
     if len(judged) < 2:

@@ -47,7 +47,7 @@ def _shares(data: AuditInput, grouping: str) -> Measurement:
 
 def _compare(report: partial[Measurement], data: AuditInput, grouping: str, cells: Cells) -> Measurement:
     labels = sorted(set(_column(data.train, "label").tolist()) - {""})
-    groups = [*cells.judged, *(name for name in cells.shown if name not in cells.judged)]
+    groups = [*cells.judged, *cells.not_judged]
     counts = {
         name: _counts(getattr(data, name), grouping, groups, labels) for name in ("train", "holdout", "synthetic")
     }
@@ -58,7 +58,7 @@ def _compare(report: partial[Measurement], data: AuditInput, grouping: str, cell
         n={group: people[group] for group in groups},
         details={
             "suppressed": list(cells.suppressed),
-            "not_judged": groups[len(cells.judged) :],
+            "not_judged": cells.not_judged,
             "labels": labels,
         },
         internal={

@@ -33,7 +33,7 @@ def auc_gap(report: partial[Measurement], trial: Trial, groups: Strings, *, seed
         "auc": figures,
         "auc_trained_on_real": on_real,
         "suppressed": list(cells.suppressed),
-        "not_judged": [name for name in cells.shown if name not in cells.judged],
+        "not_judged": cells.not_judged,
         "min_people": MIN_SHOWN,
         "min_judged": MIN_JUDGED,
     }

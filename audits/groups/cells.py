@@ -34,9 +34,18 @@ class Cells:
         )
 
     @property
+    def not_judged(self) -> list[str]:
+        """Groups that are shown and too small for a verdict."""
+        return [name for name in self.shown if name not in self.judged]
+
+    @property
     def note(self) -> str:
-        """Which groups are not shown; empty when all are."""
-        return f"not shown for fewer than {MIN_SHOWN} people: {', '.join(self.suppressed)}" if self.suppressed else ""
+        """Which groups are not judged or not shown; empty when all are."""
+        small = {
+            f"shown, not judged for fewer than {MIN_JUDGED} people": self.not_judged,
+            f"not shown for fewer than {MIN_SHOWN} people": self.suppressed,
+        }
+        return "; ".join(f"{what}: {', '.join(names)}" for what, names in small.items() if names)
 
     def cannot_judge(self, what: str = "groups") -> str:
         """Why there is no verdict, in one line."""

@@ -44,7 +44,7 @@ def error_gap(report: partial[Measurement], trial: Trial, groups: Strings, *, se
         "fnr": {name: 1 - rate for name, rate in synthetic.by_cell.items()},
         "tpr_trained_on_real": dict(real.by_cell),
         "not_shown": list(cells.suppressed),
-        "not_judged": [name for name in cells.shown if name not in cells.judged],
+        "not_judged": cells.not_judged,
         "min_people": MIN_SHOWN,
         "min_judged": MIN_JUDGED,
     }

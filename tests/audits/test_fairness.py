@@ -87,7 +87,7 @@ def test_groups_of_30_are_shown_and_not_judged(tested: AuditInput) -> None:
     assert (found.status, found.value) == ("no_power", None)
     assert set(found.details["auc"]) == {"F", "M"}  # type: ignore[call-overload]
     assert found.details["not_judged"] == ["F", "M"]
-    assert "100 people" in found.reason
+    assert "shown, not judged for fewer than 100 people: F, M" in found.reason
 
 
 @pytest.mark.parametrize("name", ["group_gaps", "cell_fidelity", "label_shares"])
