@@ -43,6 +43,12 @@ WORDS: Mapping[str, Words] = {
         not_detected="Copies were not detected above {high} of the synthetic images at 95 % confidence.",
         percent=True,
     ),
+    "memorisation.copy_rate": Words(
+        title="Copies of training images, also turned, cropped, bent or inverted",
+        detected="Copies were found: {low} to {high} of the synthetic images, beyond what real unseen people give.",
+        not_detected="Copies were not detected above {high} of the synthetic images at 95 % confidence.",
+        percent=True,
+    ),
     "membership_inference.nearest": Words(
         title="Who was in the training data (nearest image)",
         detected="Members can be told from other people: AUC {value}, where 0.50 is guessing.",
@@ -79,6 +85,16 @@ WORDS: Mapping[str, Words] = {
         detected="People are not drawn as the accounting assumes: {value} a step, where {baseline} is claimed.",
         not_detected="People are drawn as the accounting assumes: {value} a step, where {baseline} is claimed.",
         percent=True,
+    ),
+    "dp_claim.one_run_dirac": Words(
+        title="The privacy claim in one training run (every step seen)",
+        detected="More was told of the canaries than the claim allows: at least {value}, claimed {baseline}.",
+        not_detected="No excess was found: epsilon claimed {baseline}, one run shows at least {value}.",
+    ),
+    "dp_claim.one_run_patch": Words(
+        title="The privacy claim in one training run (finished weights seen)",
+        detected="More was told of the canaries than the claim allows: at least {value}, claimed {baseline}.",
+        not_detected="No excess was found: epsilon claimed {baseline}, one run shows at least {value}.",
     ),
     "dp_claim.record": Words(
         title="The card against the log of steps",
@@ -173,10 +189,16 @@ _ERRORS = Words(
     not_detected="No gap detected: {value}, at most {high}; real training differs by {baseline} there.",
     percent=True,
 )
-_CELL_FIDELITY = Words(
-    title="Likeness to real images by {grouping}",
+_CELL_REALISM = Words(
+    title="Realism by {grouping} (density)",
     detected="One group's synthetic images fall shorter of real ones, by {value}; real images differ by {baseline}.",
     not_detected="No group falls shorter than another: {value} apart, at most {high}; real images {baseline}.",
+)
+_CELL_VARIETY = Words(
+    title="Variety by {grouping} (coverage)",
+    detected="One group's variety falls shorter of real images, by {value}; real images differ by {baseline}.",
+    not_detected="No group falls shorter than another: {value} apart, at most {high}; real images {baseline}.",
+    percent=True,
 )
 _ATTRIBUTE = Words(
     title="What the set tells of a member whose image is known: {grouping}",
@@ -194,7 +216,8 @@ _PREFIXES = {
     "group_gaps.tpr.": _ERRORS,
     "group_gaps.": _GAP,
     "label_shares.": _MIX,
-    "cell_fidelity.": _CELL_FIDELITY,
+    "cell_fidelity.density.": _CELL_REALISM,
+    "cell_fidelity.coverage.": _CELL_VARIETY,
     "attribute_inference.": _ATTRIBUTE,
     "singling_out.": _SINGLING_OUT,
 }

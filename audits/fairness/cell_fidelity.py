@@ -65,7 +65,7 @@ class _Arm:
 
 @audit("cell_fidelity", question="Do synthetic images look as true for every group?")
 def cell_fidelity(data: AuditInput) -> list[Measurement]:
-    """Differences in density and coverage between groups, by sex, age group, site and their crossings."""
+    """Differences in density and coverage between groups, by sex, age group, site, and sex with age group."""
     white = white_level(data)
     embedding = multi_scale(None if data.control is None else to_grey(data.control, white=white))
     arms = {name: getattr(data, name) for name in ("holdout", "train", "synthetic")}

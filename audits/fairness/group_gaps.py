@@ -31,7 +31,7 @@ _errors = partial(
 
 @audit("group_gaps", question="Does what is learned from synthetic images serve every group alike?")
 def group_gaps(data: AuditInput) -> list[Measurement]:
-    """The largest differences of AUC and of TPR between two groups, by sex, age group, site and their crossings."""
+    """The largest differences of AUC and of TPR between two groups, by sex, age group, site, and sex with age group."""
     reason = assessable(data)
     trial = None if reason else try_out(data)
     return [

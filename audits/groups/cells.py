@@ -11,7 +11,7 @@ from audits.base import AuditInput
 from generators.data import ImageSet, Strings
 
 GROUPINGS = ("sex", "age_group", "site")
-CROSSED = ("sex_and_age_group", "sex_and_site", "age_group_and_site")
+CROSSED = ("sex_and_age_group",)
 MIN_SHOWN = 30
 MIN_JUDGED = 100
 
@@ -54,9 +54,9 @@ class Cells:
 
 
 def groupings_of(data: AuditInput, *, crossed: bool = True) -> list[str]:
-    """What to group by: sex and age group always, the site where train knows it, and their crossings."""
+    """What to group by: sex and age group always, the site where train knows it, and what is crossed."""
     known = [name for name in GROUPINGS if name != "site" or data.train.site is not None]
-    return known + [name for name in CROSSED if crossed and set(parts_of(name)) <= set(known)]
+    return [*known, *CROSSED] if crossed else known
 
 
 def parts_of(grouping: str) -> list[str]:
