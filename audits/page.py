@@ -20,6 +20,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Does the set tell who was in the cohort?",
         (
             "nearest_copies.",
+            "memorisation.",
             "membership_inference.",
             "dp_claim.",
             "attribute_inference.",
@@ -169,6 +170,15 @@ def _plots(report: AuditReport) -> Iterable[str]:
         ]
         cut = _floats([copies["threshold"]])[0]
         yield _figure("How much nearer train is than unseen", plots.histogram(groups, cut, axis="margin (log ratio)"))
+    yield from _flagged_pairs(found.get("memorisation.copy_rate"))
+
+
+def _flagged_pairs(copies: Measurement | None) -> Iterable[str]:
+    """Flagged images beside their nearest training image: internals, which the publishable form does not hold."""
+    if copies is not None and "sheet" in copies.internal:
+        image = f'<img alt="" src="data:image/png;base64,{escape(str(copies.internal["sheet"]))}">'
+        caption = "Flagged images, each with its nearest training image to its right"
+        yield f"<figure class='wide'><figcaption>{caption}</figcaption>{image}</figure>"
 
 
 def _floats(values: object) -> list[float]:

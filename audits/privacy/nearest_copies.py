@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.base import AuditInput, Measurement, Status
+from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import Gallery, leak_p_value, margin, mirror_margins, p_values, threshold
 from audits.neighbours import registered_correlation
 from audits.pixels import Floats, to_grey
-from audits.planted import TRANSFORMS
+from audits.planted import TRANSFORMS, UPRIGHT
 from audits.registry import audit
 from audits.stats import Doubles, clopper_pearson, excess_rate
 
@@ -29,6 +29,7 @@ Mask = NDArray[np.bool_]
 _copies = partial(
     Measurement,
     name="nearest_copies.copy_rate",
+    law=Law.SINGLING_OUT,
     unit="share of synthetic images flagged, beyond real unseen images",
     method=(
         "margin between the nearest training and the nearest unseen image under flips and small shifts; per-image "
@@ -94,6 +95,7 @@ def _measure(data: AuditInput, arms: _Arms, identical: Mask) -> Measurement:
     return _copies(
         status=status,
         reason=reason,
+        p_value=p_value,
         value=max(0.0, value),
         ci_low=max(0.0, low),
         ci_high=min(1.0, high),
@@ -145,9 +147,7 @@ def _verdict(n_identical: int, p_value: float, recall: float, flagged: str) -> t
 def _recalls(gallery: Gallery, cut: float, *, seed: int) -> dict[str, float]:
     rng = np.random.default_rng(seed)
     sources = gallery.train[rng.permutation(len(gallery.train))[:N_PLANTED]]
-    return {
-        name: float((gallery.margin(transform(sources, rng)) > cut).mean()) for name, transform in TRANSFORMS.items()
-    }
+    return {name: float((gallery.margin(TRANSFORMS[name](sources, rng)) > cut).mean()) for name in UPRIGHT}
 
 
 def _without_power(data: AuditInput, identical: Mask, status: Status, reason: str) -> Measurement:

@@ -1,0 +1,88 @@
+"""One score from all detectors: each says how surprising its evidence is by the tails of auditor-only strangers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audits.copies.matching import Gallery, Matcher, Matches
+from audits.copies.parts import learn_parts
+from audits.copies.registration import learn_registration
+from audits.pixels import Floats
+from audits.planted import TRANSFORMS
+from audits.stats import rows_by_subject
+
+TEACHING_SHARE = 0.8  # of the people; on the others the tails of strangers are learned
+ORDINARY = 0.8
+LEAST_SCALE = 1e-3
+
+Subjects = NDArray[np.str_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """How surprising evidence is, were the image a stranger's: Fisher's sum of -log p over the detectors (1932).
+
+    ordinary: [5], the evidence of each of DETECTORS that the best stranger exceeds in one image of five. scale: [5], by
+    how much it does so on average; beyond the ordinary the tail is taken as exponential. Below it p counts as 1: a
+    detector that is blind to a transform does not outvote those that see.
+    """
+
+    ordinary: Floats
+    scale: Floats
+
+    def __call__(self, evidence: Floats) -> Floats:
+        """One score [Q, k] from the evidence [Q, k, 5]."""
+        return np.asarray(self.surprise(evidence).sum(axis=-1), dtype=np.float32)
+
+    def surprise(self, evidence: Floats) -> Floats:
+        """What each detector adds to the score, in the shape of the evidence."""
+        return np.asarray(np.maximum(evidence - self.ordinary, 0) / self.scale, dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyDetector:
+    """Detectors and their fusion."""
+
+    matcher: Matcher
+    fusion: Fusion
+
+    def match(self, grey: Floats, gallery: Gallery, *, subjects: Subjects | None = None) -> tuple[Matches, Floats]:
+        """Candidates with their evidence, and the fused score [Q, k] of each."""
+        matches = self.matcher.match(grey, gallery, subjects=subjects)
+        return matches, self.fusion(matches.evidence)
+
+
+def learn_detector(grey: Floats, subjects: Subjects, *, seed: int, n_steps: int) -> CopyDetector:
+    """Learn everything from images [N, H, W] in [0, 1] of people of whom no generator and no test knows.
+
+    n_steps: of the embedding; a step takes 0.16 s of one core.
+    """
+    from audits.copies.contrastive import learn_embedding  # noqa: PLC0415 - torch, only where something is learned
+
+    rows = rows_by_subject(subjects)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    split = round(TEACHING_SHARE * len(rows))
+    teaching, judging = (np.concatenate([rows[i] for i in part]) for part in (order[:split], order[split:]))
+    matcher = Matcher(
+        embedding=learn_embedding(grey[teaching], subjects[teaching], n_steps=n_steps, seed=seed),
+        registration=learn_registration(grey[teaching], seed=seed),
+        parts=learn_parts(grey[teaching]),
+    )
+    return CopyDetector(matcher=matcher, fusion=learn_fusion(matcher, grey[judging], subjects[judging]))
+
+
+def learn_fusion(matcher: Matcher, grey: Floats, subjects: Subjects) -> Fusion:
+    """The tails of strangers: what each of these people's images finds most alike among those of the others."""
+    matches = matcher.match(grey, matcher.gallery(grey, subjects), subjects=subjects)
+    best = matches.evidence.max(axis=1)
+    ordinary = np.quantile(best, ORDINARY, axis=0)
+    beyond = np.maximum(best - ordinary, 0).sum(axis=0) / np.maximum((best > ordinary).sum(axis=0), 1)
+    return Fusion(ordinary=ordinary.astype(np.float32), scale=np.maximum(beyond, LEAST_SCALE).astype(np.float32))
+
+
+def planted(sources: Floats, rng: np.random.Generator) -> dict[str, Floats]:
+    """Copies of these images by every transform."""
+    return {name: transform(sources, rng) for name, transform in TRANSFORMS.items()}
