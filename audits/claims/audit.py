@@ -75,7 +75,7 @@ def audit_claim(
     parts = {known.name: known.parts for known in releases}
     steps = clipping = None
     if trained:
-        settings = _settings(claim)
+        settings = settings_of(claim)
         steps = audit_steps(trained[0], settings, n_canaries=n_canaries, alpha=alpha, seed=seed, trainer=trainer)
         clipping = audit_clipping(trained[0], settings, alpha=LEVEL, seed=seed, trainer=trainer)
         bounds[TRAIN], parts[TRAIN] = steps.bound, tuple(trained)
@@ -90,7 +90,7 @@ def audit_claim(
     )
 
 
-def _settings(claim: Claim) -> PrivateSettings:
+def settings_of(claim: Claim) -> PrivateSettings:
     """The private loop's settings as the card has them: bound, views, precision, path."""
     card = claim.card
     settings = build_config(get_generator(card.name).config_class, card.config)

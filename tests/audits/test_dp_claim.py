@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
 from audits.base import AuditInput, Measurement, Status
 from audits.claims import bounds, release_canaries, releases, steps
@@ -19,6 +20,7 @@ from audits.claims.release_canaries import known_releases
 from audits.claims.releases import audit_release
 from audits.claims.sampler import sampler_test
 from audits.claims.steps import audit_clipping, audit_steps
+from audits.cli import app
 from audits.privacy.dp_claim import LEVEL, claim_measurements, dp_claim
 from generators import training
 from generators.accounting import gaussian_epsilon, spend_of
@@ -292,6 +294,16 @@ def test_a_one_shot_generator_has_no_step_to_sample(tmp_path: Path) -> None:
     found = answers(folder_of(tmp_path, [part, unknown], name="mean-embedding"))
     assert found["sampler"].status is found["clipping"].status is Status.NOT_ASSESSABLE
     assert found["empirical_epsilon_lower_bound"].details["not_audited"] == "a new idea"
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_command_says_claimed_and_found_side_by_side(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, [replace(PART, phase="embedding", sample_rate=1.0, steps=1)], name="mean-embedding")
+    done = CliRunner().invoke(app, ["claim", "--generator", str(folder)])
+    assert done.exit_code == 0, done.output
+    assert "Epsilon claimed 6.12, found at least" in done.output
+    assert "the method's ceiling is" in done.output
+    assert CliRunner().invoke(app, ["claim", "--generator", "/"]).exit_code == 2
 
 
 def test_what_cannot_be_audited_is_not_assessable_with_the_reason(tmp_path: Path, leak_free: AuditInput) -> None:
