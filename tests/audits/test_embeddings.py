@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from typer.testing import CliRunner
 
 from audits.base import AuditError, AuditInput
+from audits.cli import app
 from audits.embeddings import raw_pixels
 from audits.embeddings.choice import choose, require_extractor
 from audits.embeddings.flaws import FLAWS
@@ -87,6 +89,17 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line_before_any_audit(
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert path.name in str(refusal.value)
+
+
+def test_the_command_refuses_a_missing_network_with_one_line(leak_free: AuditInput, tmp_path: Path) -> None:
+    names = ("train", "holdout", "control", "synthetic")
+    for name in names:
+        getattr(leak_free, name).save(tmp_path / f"{name}.npz")
+    arms = [part for name in names for part in (f"--{name}", str(tmp_path / f"{name}.npz"))]
+    done = CliRunner().invoke(app, ["run", *arms, "--out", str(tmp_path / "r.json"), "--embedding", "missing.onnx"])
+    assert done.exit_code == 2
+    assert "error: missing.onnx: no such file" in done.stderr
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_an_unknown_extractor_is_refused_with_the_choices(leak_free: AuditInput) -> None:
