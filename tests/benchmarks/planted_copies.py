@@ -86,7 +86,7 @@ def chests() -> People:
         calibrating={"cal": part(calibrating, 1)},
         innocent={"inn": part(innocent, 1)},
         alarm_rate=0.01,
-        n_steps=300,
+        n_steps=200,
     )
 
 
