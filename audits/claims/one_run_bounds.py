@@ -68,10 +68,14 @@ def ceilings(m: int, r: int, *, delta: float, alpha: float) -> tuple[float, floa
 def best_guesses(m: int, *, mu: float, delta: float, alpha: float) -> int:
     """How many canaries to guess so that the bound is largest under mu-GDP; fixed before anything is seen.
 
-    The auditor guesses as many present as absent, those with the most extreme scores.
+    The auditor guesses as many present as absent, those with the most extreme scores. So few that the ceiling would
+    lie below the claim are chosen only where more would not help.
     """
     choices = sorted({max(2, 2 * round(share * m / 2)) for share in (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)})
-    return max(choices, key=lambda r: gaussian_epsilon_bound(m, r, _expected_right(m, r, mu), delta=delta, alpha=alpha))
+    able = [r for r in choices if gaussian_bound(m, r, r, alpha=alpha) > mu]
+    return max(
+        able or choices, key=lambda r: gaussian_epsilon_bound(m, r, _expected_right(m, r, mu), delta=delta, alpha=alpha)
+    )
 
 
 def _expected_right(m: int, r: int, mu: float) -> int:

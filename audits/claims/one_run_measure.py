@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from audits.base import AuditError, Law, Measurement, ReleaseMode, Status
 from audits.claims.audit import LEVEL, settings_of
 from audits.claims.canaries import Trainer
@@ -15,6 +17,9 @@ from generators.data import ImageSet
 from generators.training import PHASE as TRAIN
 from generators.training import train_network
 
+# Of a mechanism whose noise is off, in deviations of the noise that it should have.
+NO_NOISE = 50.0
+N_CONTROLS = 20
 METHOD = {
     DIRAC: "one training run of a vae; canaries with a weight of their own, guessed from every noisy gradient",
     "patch": "one training run of a vae; blank images with a patch, guessed from the finished network's loss",
@@ -45,10 +50,10 @@ def one_run_measurements(
         seed=seed,
         trainer=trainer,
     )
-    return [_measure(kind, guessed, epsilon=epsilon, delta=claim.delta) for kind, guessed in found.items()]
+    return [_measure(kind, guessed, epsilon=epsilon, delta=claim.delta, seed=seed) for kind, guessed in found.items()]
 
 
-def _measure(kind: str, guessed: Guessed, *, epsilon: float, delta: float) -> Measurement:
+def _measure(kind: str, guessed: Guessed, *, epsilon: float, delta: float, seed: int) -> Measurement:
     report = partial(
         Measurement,
         name=f"dp_claim.one_run_{kind}",
@@ -67,6 +72,8 @@ def _measure(kind: str, guessed: Guessed, *, epsilon: float, delta: float) -> Me
         p_value=steinke_p_value(guessed.m, guessed.r, guessed.v, epsilon=epsilon, delta=delta),
         n={"canaries": guessed.m},
         baseline=epsilon,
+        positive_control=_found(guessed, NO_NOISE, epsilon=epsilon, delta=delta, seed=seed),
+        negative_control=_found(guessed, mu_of(epsilon, delta), epsilon=epsilon, delta=delta, seed=seed),
         details={
             "claimed_epsilon": epsilon,
             "delta": delta,
@@ -78,6 +85,17 @@ def _measure(kind: str, guessed: Guessed, *, epsilon: float, delta: float) -> Me
             "n_right": guessed.v,
         },
     )
+
+
+def _found(guessed: Guessed, mu: float, *, epsilon: float, delta: float, seed: int) -> float:
+    """How often a Gaussian mechanism of that mu, every score seen, is found to exceed the claim by so many canaries."""
+    rng = np.random.default_rng(seed)
+    n_found = 0
+    for _ in range(N_CONTROLS):
+        there = rng.random(guessed.m) < 0.5
+        drawn = Guessed.of(mu * there + rng.standard_normal(guessed.m), there, r=guessed.r, delta=delta, alpha=LEVEL)
+        n_found += _verdict(drawn, epsilon=epsilon, delta=delta)[0] is Status.DETECTED
+    return n_found / N_CONTROLS
 
 
 def _verdict(guessed: Guessed, *, epsilon: float, delta: float) -> tuple[Status, str]:

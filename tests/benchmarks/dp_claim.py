@@ -1,7 +1,8 @@
 """What the audit of the DP claim finds: `python tests/benchmarks/dp_claim.py`.
 
 For each number of canaries: the epsilon that the trainer's own private loop has at least spent (median, least and most
-over seeds) beside what it claims and beside the method's ceiling. Then every fault, and how often each test finds it.
+over seeds) beside what it claims and beside the method's ceiling; then what one training run with canaries among people
+shows. Then every fault, and how often each test finds it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from audits.claims.one_run import audit_one_run  # noqa: E402 (the clone's own)
 from audits.claims.record import Part  # noqa: E402 (the clone's own)
 from audits.claims.steps import StepAudit, audit_clipping, audit_steps  # noqa: E402
 from generators.accounting import epsilon_of  # noqa: E402
+from generators.phantoms import draw_phantoms  # noqa: E402
 from generators.privacy import GaussianEvent  # noqa: E402
 from generators.training import PrivateSettings  # noqa: E402
 from tests.audits.broken_trainers import FAULTS  # noqa: E402
@@ -71,12 +74,31 @@ def print_fault(part: Part, fault: str, n_canaries: int, n_seeds: int) -> None:
     print(row, flush=True)  # noqa: T201
 
 
+def print_one_run(part: Part, name: str, n_canaries: int, seed: int) -> None:
+    people = draw_phantoms(n_subjects=200, size=16, seed=3, max_images=2).images
+    claimed = epsilon(part, part.mu)
+    start = time.process_time()
+    found = audit_one_run(
+        people, part, SETTINGS, epsilon=claimed, delta=DELTA, n_canaries=n_canaries, alpha=LEVEL, seed=seed
+    )
+    for kind, guessed in found.items():
+        row = (
+            f"{name:14s} claimed {claimed:.2f}  one run, {kind:5s} canaries {guessed.m}: "
+            f"{guessed.v} of {guessed.r} right, "
+            f"Steinke {guessed.steinke:.2f} (ceiling {guessed.steinke_ceiling:.2f}), "
+            f"f-DP {guessed.gaussian:.2f} (ceiling {guessed.gaussian_ceiling:.2f})"
+        )
+        print(row, flush=True)  # noqa: T201
+    print(f"{time.process_time() - start:.0f} CPU s", flush=True)  # noqa: T201
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--canaries", type=int, nargs="+", default=[50, 200, 1000])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--fault-seeds", type=int, default=10)
     parser.add_argument("--claim", choices=list(CLAIMS), nargs="+", default=list(CLAIMS))
+    parser.add_argument("--one-run", type=int, default=1, help="training runs with the largest number of canaries")
     told = parser.parse_args()
     torch.set_num_threads(1)
     for name in told.claim:
@@ -84,6 +106,8 @@ def main() -> None:
         part = Part(phase="train", noise_multiplier=noise, sample_rate=rate, steps=steps)
         for n_canaries in told.canaries if told.seeds else []:
             print_bounds(part, name, n_canaries, told.seeds)
+        for seed in range(told.one_run):
+            print_one_run(part, name, told.canaries[-1], seed)
     rate, steps, noise = CLAIMS[told.claim[0]]
     part = Part(phase="train", noise_multiplier=noise, sample_rate=rate, steps=steps)
     for n_canaries in told.canaries[:2] if told.fault_seeds else []:
