@@ -11,9 +11,10 @@ from html import escape
 from importlib.resources import files
 
 from audits import plots
-from audits.base import Measurement, Status
+from audits.base import Measurement, ReleaseMode, Status
 from audits.report import Audience, AuditReport
-from audits.wording import figure, in_percent, sentence, title
+from audits.verdicts import Verdict
+from audits.wording import figure, in_percent, law_words, mode_words, sentence, title, verdict_sentence
 
 FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Privacy": (
@@ -69,7 +70,8 @@ def render_html(report: AuditReport, audience: Audience) -> str:
     groups = {name: _of(report, prefixes) for name, (_, prefixes) in FAMILIES.items()}
     style = (files("audits") / "page.css").read_text(encoding="utf-8")
     body = [
-        _head(report, audience, groups["Privacy"]),
+        _head(report, audience),
+        _verdicts(report),
         *(_family(name, FAMILIES[name][0], found) for name, found in groups.items() if found),
         '<section class="detail"><h2>For the statistician</h2>',
         *_plots(report),
@@ -89,12 +91,12 @@ def _of(report: AuditReport, prefixes: tuple[str, ...]) -> list[Measurement]:
     return [m for prefix in prefixes for m in report.measurements if m.name.startswith(prefix)]
 
 
-def _head(report: AuditReport, audience: Audience, privacy: Sequence[Measurement]) -> str:
+def _head(report: AuditReport, audience: Audience) -> str:
     real = {name: n for name, n in report.n.items() if name != "synthetic"}
     arms = ", ".join(f"{n['images']} {name} images of {n['subjects']} people" for name, n in real.items())
     return (
         f'<header><p class="form {audience.value}">{FORMS[audience]}</p><h1>Audit of a synthetic image set</h1>'
-        f"<p class='lead'>{escape(_lead(privacy))}</p>"
+        f"<p class='lead'>{escape(_lead(report.verdicts))}</p>"
         f"<p class='meta'>{report.n['synthetic']['images']} synthetic images, measured against {escape(arms)}. "
         f"{escape(report.created_at[:16].replace('T', ' '))} UTC.</p>"
         "<p class='meta'>In each row: a dot for the value, a line for its 95 % interval, a dashed tick for "
@@ -102,15 +104,30 @@ def _head(report: AuditReport, audience: Audience, privacy: Sequence[Measurement
     )
 
 
-def _lead(privacy: Sequence[Measurement]) -> str:
-    count = {status: sum(m.status is status for m in privacy) for status in Status}
-    if not privacy:
-        return "No privacy audit was run."
-    unable = count[Status.NO_POWER] + count[Status.NOT_ASSESSABLE]
-    parts = [f"{count[Status.DETECTED]} of {len(privacy)} privacy audits detected a leak"]
-    if unable:
-        parts.append(f"{unable} could not tell")
+def _lead(verdicts: Sequence[Verdict]) -> str:
+    count = {status: sum(v.status is status for v in verdicts) for status in Status}
+    parts = [f"{count[Status.DETECTED]} of {len(verdicts)} risks were detected"]
+    if count[Status.NO_POWER]:
+        parts.append(f"{count[Status.NO_POWER]} could not be seen")
     return ", ".join(parts) + ". Audits measure; whether the set may be released is decided by rules and by people."
+
+
+def _verdicts(report: AuditReport) -> str:
+    """What the privacy audits say together: a row for each risk of the law under each release mode."""
+    found = {m.name: m for m in report.measurements}
+    rows = "".join(
+        f"<article class='{v.status.value} risk wide-say'><p class='chip'>{LABELS[v.status]}</p><div class='say'>"
+        f"<h3>{law_words(v.law)}, from {mode_words(v.release_mode)}</h3>"
+        f"<p>{escape(verdict_sentence(v, found))}</p></div></article>"
+        for v in report.verdicts
+    )
+    audited = {v.release_mode for v in report.verdicts}
+    silent = " or ".join(mode_words(mode) for mode in ReleaseMode if mode not in audited)
+    note = f"<p class='meta'>Nothing is known of a release of {silent}: no audit looked at it.</p>" if silent else ""
+    return (
+        "<section><h2>Verdicts</h2><p class='question'>What can a receiver find out about one person?</p>"
+        f"<div class='rows'>{rows}</div>{note}</section>"
+    )
 
 
 def _family(name: str, question: str, found: Sequence[Measurement]) -> str:

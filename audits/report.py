@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from audits.base import AuditInput, Measurement
+from audits.verdicts import Verdict, decide
 
 SCHEMA = "veilmark/audit-report/1"
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "prdc", "vendi-score")
@@ -33,11 +34,13 @@ class Audience(StrEnum):
 class AuditReport:
     """Everything one run measured.
 
+    verdicts: what the privacy measurements say together, per release mode and legal risk (`verdicts.decide`).
     inputs: `sha256:` digest of each arm and of the generator's card; n: images and people of each arm.
     n_runs: training runs on this cohort, where the caller knows (privacy.md 8 wants it printed). created_at: UTC.
     """
 
     measurements: Sequence[Measurement]
+    verdicts: Sequence[Verdict]
     audits: Sequence[str]
     inputs: Mapping[str, str]
     n: Mapping[str, Mapping[str, int]]
@@ -58,6 +61,7 @@ class AuditReport:
         }
         return cls(
             measurements=tuple(measurements),
+            verdicts=tuple(decide(measurements)),
             audits=tuple(audits),
             inputs={name: arm.digest for name, arm in arms.items()} | _card_digest(data.generator),
             n={name: {"images": len(arm), "subjects": arm.n_subjects} for name, arm in arms.items()},

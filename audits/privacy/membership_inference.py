@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from audits.base import AuditInput, Measurement, Status
+from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import margin
 from audits.embeddings import raw_pixels
@@ -18,7 +18,7 @@ from audits.neighbours import registered_correlation, squared_distances
 from audits.pixels import Floats, to_grey
 from audits.planted import noisy
 from audits.registry import audit
-from audits.stats import Doubles, auc, auc_interval, clopper_pearson, rows_by_subject
+from audits.stats import Doubles, auc, auc_interval, auc_p_value, clopper_pearson, rows_by_subject
 from generators.data import ImageSet
 
 MIN_FOR_RATE = 100
@@ -119,6 +119,7 @@ def _report(attack: _Attack) -> partial[Measurement]:
     return partial(
         Measurement,
         name=f"membership_inference.{attack.name}",
+        law=Law.INFERENCE,
         unit="AUC over subjects",
         method=attack.method,
         source=f"{attack.source}; interval Newcombe 2006, method 5",
@@ -137,6 +138,7 @@ def _measure(attack: _Attack, arms: _Arms, *, seed: int) -> Measurement:
         status=status,
         reason=reason,
         value=value,
+        p_value=auc_p_value(value, *sizes),
         ci_low=low,
         ci_high=high,
         n={"train": sizes[0], "holdout": sizes[1], "control": len(arms.control.rows)},

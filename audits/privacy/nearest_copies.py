@@ -95,7 +95,7 @@ def _measure(data: AuditInput, arms: _Arms, identical: Mask) -> Measurement:
     return _copies(
         status=status,
         reason=reason,
-        p_value=p_value,
+        p_value=0.0 if identical.any() else p_value,
         value=max(0.0, value),
         ci_low=max(0.0, low),
         ci_high=min(1.0, high),
