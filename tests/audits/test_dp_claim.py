@@ -88,8 +88,8 @@ def test_a_correct_trainer_is_not_accused() -> None:
 
 def test_fair_coins_are_accused_no_more_than_the_level_allows() -> None:
     rng = np.random.default_rng(0)
-    p_values = [sampler_test(rng.random((40, 30)) < 0.25, 0.25, seed=seed).p_value for seed in range(60)]
-    assert not refute_level(sum(p <= LEVEL for p in p_values), 60, LEVEL)
+    p_values = [sampler_test(rng.random((30, 20)) < 0.25, 0.25, seed=seed).p_value for seed in range(20)]
+    assert not refute_level(sum(p <= LEVEL for p in p_values), 20, LEVEL)
     assert max(p_values) == 1
 
 
