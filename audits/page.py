@@ -13,8 +13,9 @@ from importlib.resources import files
 from audits import plots
 from audits.base import Measurement, ReleaseMode, Status
 from audits.report import Audience, AuditReport
+from audits.verdict_wording import law_words, mode_words, verdict_sentence
 from audits.verdicts import Verdict
-from audits.wording import figure, in_percent, law_words, mode_words, sentence, title, verdict_sentence
+from audits.wording import figure, in_percent, sentence, title
 
 FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Privacy": (

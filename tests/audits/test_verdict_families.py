@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audits.base import Law, Measurement, ReleaseMode, Status
+from audits.verdict_wording import verdict_sentence
 from audits.verdicts import Verdict, decide
 
 
@@ -82,3 +83,13 @@ def test_an_innocent_family_is_accused_no_more_often_than_the_level_says() -> No
         ]
         accused += verdict(family, Law.INFERENCE).status is Status.DETECTED
     assert accused <= 70  # at most 5 % are expected; 71 of 1,000 would be three standard deviations above
+
+
+def test_the_words_name_what_did_not_stand_and_what_could_not_tell() -> None:
+    tests = [measured(f"t{k}", Status.NOT_DETECTED, p_value=0.4) for k in range(5)]
+    alone = [*tests, measured("t", Status.DETECTED, p_value=0.02), measured("blind", Status.NO_POWER)]
+    found = {m.name: m for m in alone}
+    said = verdict_sentence(verdict(alone, Law.INFERENCE), found)
+    assert "does not stand among all tests" in said
+    assert "0.12" in said
+    assert verdict_sentence(verdict(alone, Law.LINKABILITY), found) == "No audit looked at it."
