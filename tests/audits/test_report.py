@@ -13,6 +13,7 @@ from audits.base import AuditInput, Measurement, Status
 from audits.page import render_html
 from audits.registry import run_audits
 from audits.report import SCHEMA, Audience, AuditReport
+from audits.verdicts import decide
 from audits.wording import WORDS, sentence, title
 
 CONTRACT = {
@@ -93,11 +94,13 @@ class _Page(HTMLParser):
 
 @pytest.mark.parametrize("audience", list(Audience))
 def test_the_page_is_self_contained(report: AuditReport, audience: Audience) -> None:
+    """The sheet of flagged pairs is the one picture, held in the page itself and in the internal form alone."""
     html = render_html(report, audience)
     page = _Page()
     page.feed(html)
-    assert not {"script", "img", "link", "iframe", "object"} & set(page.tags)
-    assert page.references == []
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert page.tags.count("img") == html.count('src="data:image/png;base64,') == (audience is Audience.INTERNAL)
+    assert [source for source in page.references if not source.startswith("data:")] == []
     assert "url(" not in html
 
 
@@ -114,7 +117,8 @@ def test_the_page_says_each_verdict_and_hides_distances_from_the_public(report: 
 
 def test_text_from_the_data_is_escaped(report: AuditReport) -> None:
     first = replace(report.measurements[0], status=Status.NO_POWER, reason="<script>alert(1)</script>")
-    assert "<script>" not in render_html(replace(report, measurements=(first,)), Audience.INTERNAL)
+    hostile = replace(report, measurements=(first,), verdicts=decide([first]))
+    assert "<script>" not in render_html(hostile, Audience.INTERNAL)
 
 
 def test_every_measurement_has_words_of_its_own(report: AuditReport) -> None:
