@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from audits.base import AuditInput, Law, Measurement, Status
-from audits.checks import MIN_SUBJECTS, too_few, unseen_arms, white_level
+from audits.checks import MIN_SUBJECTS, same_source, too_few, unseen_arms, white_level
 from audits.metadata.risk import Mask, verdict
 from audits.neighbours import registered_correlation
 from audits.pixels import Floats, to_grey
@@ -117,7 +117,8 @@ def attribute_inference(data: AuditInput) -> list[Measurement]:
     """For label, sex and age group: how much more the set gives away about members than about other people."""
     others, control = unseen_arms(data)
     reason = too_few(train=data.train, holdout=others, control=control)
-    missing = {name: _missing(data, name) for name in ATTRIBUTES}
+    mismatch = same_source(data)
+    missing = {name: mismatch or _missing(data, name) for name in ATTRIBUTES}
     attacks = None if reason or all(missing.values()) else _prepare(data, others, control)
     found = []
     for name in ATTRIBUTES:

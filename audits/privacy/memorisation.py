@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import AuditInput, Law, Measurement, Status
-from audits.checks import identical_to, too_few, unseen_arms, white_level
+from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
 from audits.copies.calibration import best_among, leak_p_value
 from audits.copies.detector import CopyDetector, learn_detector, planted
 from audits.copies.matching import DETECTORS, Matches
@@ -89,7 +89,9 @@ def memorisation(data: AuditInput) -> list[Measurement]:
     if not reason and unseen.n_subjects + 1 < 1 / ALARM_RATE:
         reason = f"{unseen.n_subjects} people set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
     if reason:
-        return [_without_power(data, identical, reason)]
+        return [_without_power(data, identical, Status.NO_POWER, reason)]
+    if mismatch := same_source(data):
+        return [_without_power(data, identical, Status.NOT_ASSESSABLE, mismatch)]
     white = white_level(data)
     detector = learn_detector(to_grey(learning, white=white), learning.subjects(), seed=data.seed, n_steps=N_STEPS)
     names = [np.char.add(letter, arm.subjects()) for letter, arm in (("t", data.train), ("u", unseen))]
@@ -119,7 +121,7 @@ def _measure(
     return _copies(
         status=status,
         reason=reason,
-        p_value=p_value,
+        p_value=0.0 if identical.any() else p_value,
         value=max(0.0, value),
         ci_low=max(0.0, low),
         ci_high=min(1.0, max(0.0, high) / max(recall, MIN_RECALL)),  # some copies are missed
@@ -224,11 +226,11 @@ def _internal(
     return internal
 
 
-def _without_power(data: AuditInput, identical: Mask, reason: str) -> Measurement:
-    """Too few people to learn or to calibrate; bit-for-bit copies are copies all the same."""
+def _without_power(data: AuditInput, identical: Mask, status: Status, reason: str) -> Measurement:
+    """Too few people to learn or to calibrate, or arms of two sources; bit-for-bit copies are copies all the same."""
     found = int(identical.sum())
     if not found:
-        return _copies(status=Status.NO_POWER, reason=reason, n={"synthetic_images": len(data.synthetic)})
+        return _copies(status=status, reason=reason, n={"synthetic_images": len(data.synthetic)})
     low, high = clopper_pearson(found, len(identical))
     rows = np.flatnonzero(identical)
     return _copies(

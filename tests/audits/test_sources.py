@@ -67,6 +67,12 @@ def test_an_unseen_arm_of_another_source_is_refused_with_the_reason(
     assert reason.startswith(f"train is told from {arm} without any leak")
 
 
+@pytest.mark.parametrize("audit", ["memorisation", "attribute_inference"])
+def test_a_holdout_of_another_source_makes_no_member_a_suspect(arms: AuditInput, audit: str) -> None:
+    mismatched = _changed(arms, "holdout", OTHER_SOURCES["brighter"])
+    assert set(statuses(mismatched, audit).values()) == {"not_assessable"}
+
+
 @pytest.mark.parametrize("audit", ["membership_inference", "nearest_copies"])
 def test_audits_that_hold_members_against_others_say_not_assessable(arms: AuditInput, audit: str) -> None:
     mismatched = _changed(arms, "holdout", OTHER_SOURCES["brighter"])
