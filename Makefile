@@ -47,7 +47,7 @@ contracts: $(STAMP) ## import-linter: the layers
 unit: $(STAMP) ## The tests on the embedded database, pages in a real browser among them
 	$(BIN)/pytest -n 2 --dist loadfile
 
-proofs: $(STAMP) ## The whole of what the tests show in part: kill -9 at every phase, the grid of epsilon (5 minutes)
+proofs: $(STAMP) ## The whole of what the tests show in part: kill -9 at every phase, epsilon, audits over 200 splits (half an hour and more)
 	$(BIN)/pytest -m proofs
 
 test-postgres: $(STAMP) ## Repeat the database tests on a PostgreSQL started for them
