@@ -44,6 +44,9 @@ types: $(STAMP) ## mypy, strict
 contracts: $(STAMP) ## import-linter: the layers
 	$(BIN)/lint-imports
 
+# Two workers on two cores: the threads that torch and BLAS would start beside them only wait for one another.
+unit proofs test-postgres browser: export OMP_NUM_THREADS = 1
+
 unit: $(STAMP) ## The tests on the embedded database, pages in a real browser among them
 	$(BIN)/pytest -n 2 --dist loadfile
 
