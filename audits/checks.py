@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,16 +92,31 @@ def same_source(data: AuditInput) -> str:
 
     A classifier's two-sample test by subject, in which no synthetic image plays a part (see `two_sample`).
     """
-    unseen = {name: arm for name, arm in _arms(data) if name in {"holdout", "control"}}
-    if any(arm.n_subjects < MIN_SUBJECTS for arm in (data.train, *unseen.values())):
+    real = {name: arm for name, arm in _arms(data) if name != "synthetic"}
+    digests = tuple(f"{name} {arm.digest}" for name, arm in real.items())
+    return _compared(_RealArms(digests=digests, seed=data.seed, arms=real, white=white_level(data)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RealArms:
+    """Real arms by their digests, so that all audits of a run share one comparison."""
+
+    digests: tuple[str, ...]
+    seed: int
+    arms: dict[str, ImageSet] = field(compare=False)
+    white: int = field(compare=False)
+
+
+@lru_cache(maxsize=1)
+def _compared(real: _RealArms) -> str:
+    if any(arm.n_subjects < MIN_SUBJECTS for arm in real.arms.values()):
         return ""  # too few to tell sources apart, and too few for any audit that would compare them
-    white = white_level(data)
     at = {
-        name: by_subject(source_features(to_grey(arm, white=white)), arm.subjects())
-        for name, arm in (("train", data.train), *unseen.items())
+        name: by_subject(source_features(to_grey(arm, white=real.white)), arm.subjects())
+        for name, arm in real.arms.items()
     }
-    for name in unseen:
-        found = compare(at["train"], at[name], seed=data.seed)
+    for name in [name for name in at if name != "train"]:
+        found = compare(at["train"], at[name], seed=real.seed)
         if found.p_value <= SOURCE_LEVEL:
             return (
                 f"train is told from {name} without any leak (AUC {found.auc:.2f}): the arms differ in source, such as "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from audits.neighbours import registered_correlation
 from audits.pixels import Floats
-from audits.stats import Doubles, rows_by_subject
+from audits.stats import Doubles, dealt_p_value, rows_by_subject
 
 RESOLUTION = 1e-3
 DEPTH = 128
@@ -85,7 +85,7 @@ def p_values(margins: Doubles, real: Doubles, mirrored: Doubles) -> Doubles:
     return np.asarray(np.minimum(1, np.maximum(among_real, by_mirror)), dtype=np.float64)
 
 
-def leak_p_value(
+def margin_p_value(
     correlation: Floats, subjects: Subjects, members: NDArray[np.bool_], cut: float, *, n_draws: int, seed: int
 ) -> float:
     """P-value of "nothing leaked", exact: under it, which subjects were trained on is a mere deal of names.
@@ -104,9 +104,7 @@ def leak_p_value(
         return float((margins > cut).mean() - (margins < -cut).mean())
 
     actual = np.array([members[columns[0]] for columns in rows])
-    rng = np.random.default_rng(seed)
-    observed = statistic(actual)
-    return (1 + sum(statistic(rng.permutation(actual)) >= observed for _ in range(n_draws))) / (n_draws + 1)
+    return dealt_p_value(statistic, actual, n_draws=n_draws, seed=seed)
 
 
 def _first(ranked: Floats, where: NDArray[np.bool_]) -> Floats:

@@ -15,11 +15,11 @@ from audits.checks import too_few, white_level
 from audits.embeddings import raw_pixels
 from audits.embeddings.choice import choose
 from audits.pixels import Floats, to_grey
-from audits.stats import Doubles, half_sample_errors
+from audits.stats import Z95, Doubles, half_sample_errors
 from generators.data import ImageSet
 
 N_DRAWS, KEPT = 40, 0.8
-Z95, Z99 = 1.959964, 2.575829
+Z99 = 2.575829
 
 Rows = TypeVar("Rows", Floats, Doubles)
 Figure = Callable[[Floats, Floats], float]

@@ -10,6 +10,7 @@ from scipy import special
 
 Doubles = NDArray[np.float64]
 Interval = tuple[float, float]
+Z95 = 1.959964  # the normal deviate of a two-sided 95 % interval
 
 
 def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
@@ -80,6 +81,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(raised))
     return [float(value) for value in adjusted]
+
+
+def dealt_p_value(
+    statistic: Callable[[NDArray[np.bool_]], float], members: NDArray[np.bool_], *, n_draws: int, seed: int
+) -> float:
+    """P-value of "it does not matter who was trained on", exact: under it the names of members are a mere deal.
+
+    members: [n_people], who was trained on. statistic: of such a mask; larger is more of a leak. It is set against
+    `n_draws` new deals of the same names (Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39).
+    """
+    rng = np.random.default_rng(seed)
+    observed = statistic(members) - 1e-12  # equal deals may differ in the last bit of a sum
+    return (1 + sum(statistic(rng.permutation(members)) >= observed for _ in range(n_draws))) / (n_draws + 1)
 
 
 def _root(excess: Callable[[float], float], *, outside: float, inside: float) -> float:

@@ -14,11 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from audits.base import AuditError
-from audits.bench.asking import Ask, parse_settings, wanted_rows
 from audits.bench.cells import NONE, CellResult, read_results
-from audits.bench.datasets import Wish
-from audits.bench.running import run_cells
-from audits.bench.table import markdown
 from audits.console import one_line_errors, progress_bar
 from audits.files import require_writable
 from generators.privacy import DEFAULT_DELTA
@@ -70,6 +66,10 @@ def bench_command(  # noqa: PLR0913 - one argument an option
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object.")] = False,
 ) -> None:
     """Compare generators on one cohort: use, likeness, epsilon spent, time and memory of each."""
+    from audits.bench.asking import Ask, parse_settings, wanted_rows  # noqa: PLC0415 - torch: the other commands need none
+    from audits.bench.datasets import Wish  # noqa: PLC0415 - torch: the other commands need none
+    from audits.bench.running import run_cells  # noqa: PLC0415 - torch: the other commands need none
+
     require_writable(out)
     read_results(out)
     by_row = parse_settings(settings or ())
@@ -108,7 +108,7 @@ def table_command(
     for path in results:
         if not path.is_file():
             raise AuditError("no such file", where=str(path), remedy="give a file that `bench` wrote")
-    typer.echo(markdown([result for path in results for result in read_results(path)]))
+    _print_table([result for path in results for result in read_results(path)])
 
 
 def _command_line() -> str:
@@ -121,4 +121,10 @@ def _print(results: Sequence[CellResult], out: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"out": str(out), "results": [asdict(result) for result in results]}))
     else:
-        typer.echo(markdown(results))
+        _print_table(results)
+
+
+def _print_table(results: Sequence[CellResult]) -> None:
+    from audits.bench.table import markdown  # noqa: PLC0415 - torch: the other commands need none
+
+    typer.echo(markdown(results))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.pixels import Floats
+from audits.stats import dealt_p_value
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -19,7 +20,7 @@ def best_among(score: Floats, candidates: Rows, members: Mask) -> Floats:
     return np.asarray(np.where(members[candidates], score, 0).max(axis=1), dtype=np.float32)
 
 
-def leak_p_value(hits: Mask, people: Rows, members: Mask, *, n_draws: int, seed: int) -> float:
+def hits_p_value(hits: Mask, people: Rows, members: Mask, *, n_draws: int, seed: int) -> float:
     """P-value of "nothing leaked", exact: under it, who was trained on is a mere deal of names.
 
     hits: [Q, k], candidates above the threshold; people: [Q, k], the person of each; members: [n_people]. The statistic
@@ -32,6 +33,4 @@ def leak_p_value(hits: Mask, people: Rows, members: Mask, *, n_draws: int, seed:
         ours, theirs = (len(np.unique(query[side])) for side in (dealt[hit], ~dealt[hit]))
         return ours - theirs
 
-    rng = np.random.default_rng(seed)
-    observed = statistic(members)
-    return (1 + sum(statistic(rng.permutation(members)) >= observed for _ in range(n_draws))) / (n_draws + 1)
+    return dealt_p_value(statistic, members, n_draws=n_draws, seed=seed)

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import Measurement, Status
-from audits.groups.cells import MIN_JUDGED, MIN_SHOWN, Cells, people_of
+from audits.groups.cells import Cells, people_of
+from audits.groups.gap import N_DRAWS, Gap, about, judged, limits
 from audits.judges import Trial, macro_auc
-from audits.stats import Doubles, percentile_interval, resampled_subjects
+from audits.stats import Doubles, resampled_subjects
 from generators.data import Strings
-
-N_DRAWS = 400
 
 Mask = NDArray[np.bool_]
 
@@ -24,19 +23,8 @@ def auc_gap(report: partial[Measurement], trial: Trial, groups: Strings, *, seed
     masks = {name: groups == name for name in cells.shown}
     figures = {name: macro_auc(trial.truth[mask], trial.synthetic[mask]) for name, mask in masks.items()}
     on_real = {name: macro_auc(trial.truth[mask], trial.real[mask]) for name, mask in masks.items()}
-    report = partial(
-        report,
-        n={name: len(np.unique(trial.subjects[mask])) for name, mask in masks.items()},
-        internal={"suppressed_people": dict(cells.suppressed)},
-    )
-    details: dict[str, object] = {
-        "auc": figures,
-        "auc_trained_on_real": on_real,
-        "suppressed": list(cells.suppressed),
-        "not_judged": cells.not_judged,
-        "min_people": MIN_SHOWN,
-        "min_judged": MIN_JUDGED,
-    }
+    report = about(cells, {name: len(np.unique(trial.subjects[mask])) for name, mask in masks.items()}, report)
+    details = {"auc": figures, "auc_trained_on_real": on_real, **limits(cells, suppressed_as="suppressed")}
     if len(cells.judged) < 2:
         return report(status=Status.NO_POWER, reason=cells.cannot_judge(), details=details)
     best, worst = max(cells.judged, key=figures.__getitem__), min(cells.judged, key=figures.__getitem__)
@@ -44,18 +32,15 @@ def auc_gap(report: partial[Measurement], trial: Trial, groups: Strings, *, seed
         _difference(trial.truth, trial.synthetic, rows, masks[best], masks[worst])
         for rows in resampled_subjects(trial.subjects, n_draws=N_DRAWS, seed=seed)
     ]
-    n_orders = len(cells.judged) * (len(cells.judged) - 1)
-    low, high = percentile_interval(draws, confidence=1 - 0.05 / n_orders)
-    found = f"{best} is served better than {worst}" if low > 0 else ""
-    return report(
-        status=Status.DETECTED if low > 0 else Status.NOT_DETECTED,
-        reason="; ".join(part for part in (found, cells.note) if part),
+    gap = Gap(
+        best=best,
+        worst=worst,
         value=figures[best] - figures[worst],
-        ci_low=low,
-        ci_high=high,
         baseline=on_real[best] - on_real[worst],
-        details=details | {"best": best, "worst": worst},
+        draws=draws,
+        n_orders=len(cells.judged) * (len(cells.judged) - 1),
     )
+    return judged(report, cells, gap, verb="is served better than", details=details)
 
 
 def _cells(trial: Trial, groups: Strings) -> Cells:

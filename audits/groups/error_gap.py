@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import Measurement, Status
-from audits.groups.cells import MIN_JUDGED, MIN_SHOWN, Cells, people_of
+from audits.groups.cells import Cells, people_of
+from audits.groups.gap import N_DRAWS, Gap, about, judged, limits
 from audits.judges import Trial
-from audits.stats import percentile_interval, resampled_subjects
+from audits.stats import resampled_subjects
 from generators.data import Strings
-
-N_DRAWS = 400
 
 Mask = NDArray[np.bool_]
 Cell = tuple[str, str]
@@ -39,20 +38,13 @@ def error_gap(report: partial[Measurement], trial: Trial, groups: Strings, *, se
     people = people_of(bearers, trial.subjects)
     cells = Cells.of(people)
     synthetic, real = (_rates(trial, scores, bearers, cells) for scores in (trial.synthetic, trial.real))
-    details: dict[str, object] = {
+    details = {
         "tpr": dict(synthetic.by_cell),
         "fnr": {name: 1 - rate for name, rate in synthetic.by_cell.items()},
         "tpr_trained_on_real": dict(real.by_cell),
-        "not_shown": list(cells.suppressed),
-        "not_judged": cells.not_judged,
-        "min_people": MIN_SHOWN,
-        "min_judged": MIN_JUDGED,
+        **limits(cells, suppressed_as="not_shown"),
     }
-    report = partial(
-        report,
-        n={name: people[name] for name in cells.shown},
-        internal={"suppressed_people": dict(cells.suppressed)},
-    )
+    report = about(cells, people, report)
     pairs = [pair for label in trial.labels for pair in _pairs(cells, label)]
     if not pairs:
         return report(status=Status.NO_POWER, reason=cells.cannot_judge("groups with one label"), details=details)
@@ -61,17 +53,15 @@ def error_gap(report: partial[Measurement], trial: Trial, groups: Strings, *, se
         _rate(synthetic.hit, bearers, rows, best) - _rate(synthetic.hit, bearers, rows, worst)
         for rows in resampled_subjects(trial.subjects, n_draws=N_DRAWS, seed=seed)
     ]
-    low, high = percentile_interval(draws, confidence=1 - 0.05 / len(pairs))
-    found = f"{best} is recognised more often than {worst}" if low > 0 else ""
-    return report(
-        status=Status.DETECTED if low > 0 else Status.NOT_DETECTED,
-        reason="; ".join(part for part in (found, cells.note) if part),
+    gap = Gap(
+        best=best,
+        worst=worst,
         value=synthetic.by_cell[best] - synthetic.by_cell[worst],
-        ci_low=low,
-        ci_high=high,
         baseline=real.by_cell[best] - real.by_cell[worst],
-        details=details | {"best": best, "worst": worst},
+        draws=draws,
+        n_orders=len(pairs),
     )
+    return judged(report, cells, gap, verb="is recognised more often than", details=details)
 
 
 def _rates(trial: Trial, scores: NDArray[np.float64], bearers: Strings, cells: Cells) -> Rates:

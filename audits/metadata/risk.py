@@ -1,18 +1,15 @@
-"""How much better an attack does on members than on other people: limits and the exact test, both by person."""
+"""How much better an attack does on members than on other people: limits and verdict, both by person."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audits.base import Status
-from audits.stats import Doubles
+from audits.stats import Z95, Doubles
 
 LEVEL = 0.01  # as for copies: an audit that speaks of people accuses rarely
 N_DEALS = 999
-Z95 = 1.959964
 
 Mask = NDArray[np.bool_]
 
@@ -24,15 +21,9 @@ def mean_advantage(members: Doubles, others: Doubles) -> tuple[float, float, flo
     return value, value - Z95 * error, value + Z95 * error
 
 
-def dealt_p_value(statistic: Callable[[Mask], float], n_members: int, n_people: int, *, seed: int) -> float:
-    """P-value of "it does not matter who was trained on": members come first, then the same names are dealt anew.
-
-    statistic: called with a mask [n_people] of who counts as a member; larger is more of a leak. Exact by exchange.
-    """
-    members = np.arange(n_people) < n_members
-    rng = np.random.default_rng(seed)
-    observed = statistic(members) - 1e-12
-    return (1 + sum(statistic(rng.permutation(members)) >= observed for _ in range(N_DEALS))) / (N_DEALS + 1)
+def first_are_members(n_members: int, n_people: int) -> Mask:
+    """[n_people]: members come first."""
+    return np.arange(n_people) < n_members
 
 
 def verdict(p_value: float, planted: float, *, found: str, blind: str) -> tuple[Status, str]:

@@ -8,10 +8,10 @@ import numpy as np
 
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import too_few, unseen_arms
-from audits.metadata.risk import Mask, dealt_p_value, mean_advantage, verdict
+from audits.metadata.risk import N_DEALS, Mask, first_are_members, mean_advantage, verdict
 from audits.metadata.tables import People, Release, release_of
 from audits.registry import audit
-from audits.stats import Doubles
+from audits.stats import Doubles, dealt_p_value
 from generators.data import Strings
 
 CLINICAL = ("label", "site")
@@ -110,4 +110,4 @@ def _p_value(rates: Doubles, n_members: int, *, seed: int) -> float:
     def statistic(who: Mask) -> float:
         return float(rates[who].sum())
 
-    return dealt_p_value(statistic, n_members, len(rates), seed=seed)
+    return dealt_p_value(statistic, first_are_members(n_members, len(rates)), n_draws=N_DEALS, seed=seed)

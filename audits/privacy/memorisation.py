@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
-from audits.copies.calibration import best_among, leak_p_value
+from audits.copies.calibration import best_among, hits_p_value
 from audits.copies.detector import CopyDetector, learn_detector, planted
 from audits.copies.matching import DETECTORS, Matches
 from audits.copies.sheet import MOST_PAIRS, as_text, pair_sheet
 from audits.copy_detector import p_values, threshold
+from audits.flags import flag_rows, only_identity
 from audits.pixels import Floats, to_grey
 from audits.registry import audit
-from audits.stats import Doubles, clopper_pearson, excess_rate, rows_by_subject
+from audits.stats import Doubles, excess_rate, rows_by_subject
 
 ALARM_RATE = 0.01
 LEVEL = 0.01
@@ -89,9 +90,9 @@ def memorisation(data: AuditInput) -> list[Measurement]:
     if not reason and unseen.n_subjects + 1 < 1 / ALARM_RATE:
         reason = f"{unseen.n_subjects} people set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
     if reason:
-        return [_without_power(data, identical, Status.NO_POWER, reason)]
+        return [only_identity(_copies, identical, Status.NO_POWER, reason)]
     if mismatch := same_source(data):
-        return [_without_power(data, identical, Status.NOT_ASSESSABLE, mismatch)]
+        return [only_identity(_copies, identical, Status.NOT_ASSESSABLE, mismatch)]
     white = white_level(data)
     detector = learn_detector(to_grey(learning, white=white), learning.subjects(), seed=data.seed, n_steps=N_STEPS)
     names = [np.char.add(letter, arm.subjects()) for letter, arm in (("t", data.train), ("u", unseen))]
@@ -177,7 +178,7 @@ def _leak(found: _Found, people: _People, *, seed: int) -> float:
     at = found.parts["synthetic"]
     members = np.char.startswith(names, "t")
     person = number[found.matches.candidates[at]]
-    return leak_p_value(found.score[at] > HIT, person, members, n_draws=N_DRAWS, seed=seed)
+    return hits_p_value(found.score[at] > HIT, person, members, n_draws=N_DRAWS, seed=seed)
 
 
 def _verdict(n_identical: int, p_value: float, recalls: Mapping[str, float], flagged: str) -> tuple[Status, str]:
@@ -210,36 +211,11 @@ def _internal(
     nearest = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
     surprise = detector.fusion.surprise(np.take_along_axis(evidence, chosen[:, None, None], axis=1)[:, 0])
     rows = np.flatnonzero(flagged)
-    flags = [
-        {
-            "index": int(i),
-            "p_value": 0.0 if identical[i] else float(image_p[i]),
-            "detector": "pixel identity" if identical[i] else DETECTORS[int(surprise[i].argmax())],
-        }
-        for i in rows
-    ]
+    detectors = [DETECTORS[int(column)] for column in surprise.argmax(axis=1)]
+    flags = flag_rows(flagged, identical, image_p, detectors)
     internal: dict[str, object] = {"flags": flags, "nearest_train_index": {int(i): int(nearest[i]) for i in rows}}
     if len(rows):
         first = rows[np.argsort(-found.best("synthetic", people.members)[rows], kind="stable")][:MOST_PAIRS]
         pairs = [(int(i), int(nearest[i])) for i in first]
         internal["sheet"] = as_text(pair_sheet(synthetic, people.train, pairs))
     return internal
-
-
-def _without_power(data: AuditInput, identical: Mask, status: Status, reason: str) -> Measurement:
-    """Too few people to learn or to calibrate, or arms of two sources; bit-for-bit copies are copies all the same."""
-    found = int(identical.sum())
-    if not found:
-        return _copies(status=status, reason=reason, n={"synthetic_images": len(data.synthetic)})
-    low, high = clopper_pearson(found, len(identical))
-    rows = np.flatnonzero(identical)
-    return _copies(
-        status=Status.DETECTED,
-        reason=f"{found} synthetic images equal a training image bit for bit",
-        value=found / len(identical),
-        ci_low=low,
-        ci_high=min(1.0, high),
-        n={"synthetic_images": len(identical)},
-        baseline=0.0,
-        internal={"flags": [{"index": int(i), "p_value": 0.0, "detector": "pixel identity"} for i in rows]},
-    )

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
-from audits.copy_detector import Gallery, leak_p_value, margin, mirror_margins, p_values, threshold
+from audits.copy_detector import Gallery, margin, margin_p_value, mirror_margins, p_values, threshold
+from audits.flags import flag_rows, only_identity
 from audits.neighbours import registered_correlation
 from audits.pixels import Floats, to_grey
 from audits.planted import TRANSFORMS, UPRIGHT
 from audits.registry import audit
-from audits.stats import Doubles, clopper_pearson, excess_rate
+from audits.stats import clopper_pearson, excess_rate
 
 ALARM_RATE = 0.01
 LEVEL = 0.01
@@ -58,9 +59,9 @@ def nearest_copies(data: AuditInput) -> list[Measurement]:
     if not reason and len(calibration) + 1 < 1 / ALARM_RATE:
         reason = f"{len(calibration)} images set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
     if reason:
-        return [_without_power(data, identical, Status.NO_POWER, reason)]
+        return [only_identity(_copies, identical, Status.NO_POWER, reason)]
     if mismatch := same_source(data):
-        return [_without_power(data, identical, Status.NOT_ASSESSABLE, mismatch)]
+        return [only_identity(_copies, identical, Status.NOT_ASSESSABLE, mismatch)]
     white = white_level(data)
     galleries = [
         Gallery(
@@ -111,7 +112,7 @@ def _measure(data: AuditInput, arms: _Arms, identical: Mask) -> Measurement:
             "n_identical": int(identical.sum()),
         },
         internal={
-            "flags": _flags(flagged, identical, image_p),
+            "flags": flag_rows(flagged, identical, image_p, [DETECTOR] * n),
             "nearest_train_index": {int(i): int(train[i].argmax()) for i in np.flatnonzero(flagged)},
             "threshold": cut,
             "margins": np.round(margins, 4).tolist(),
@@ -124,7 +125,7 @@ def _leak(arms: _Arms, train: Floats, unseen: Floats, cut: float, *, seed: int) 
     """The test of the whole set: training people against all others, those who set the alarm among them."""
     calibration = registered_correlation(arms.synthetic, arms.swapped.unseen)
     people = (arms.gallery.train_subjects, arms.gallery.unseen_subjects, arms.swapped.unseen_subjects)
-    return leak_p_value(
+    return margin_p_value(
         np.concatenate([train, unseen, calibration], axis=1),
         np.concatenate([np.char.add(arm, who) for arm, who in zip("tuc", people, strict=True)]),
         np.arange(sum(map(len, people))) < len(people[0]),
@@ -150,39 +151,6 @@ def _recalls(gallery: Gallery, cut: float, *, seed: int) -> dict[str, float]:
     return {name: float((gallery.margin(TRANSFORMS[name](sources, rng)) > cut).mean()) for name in UPRIGHT}
 
 
-def _without_power(data: AuditInput, identical: Mask, status: Status, reason: str) -> Measurement:
-    """Too few people to calibrate, or unlike ones; bit-for-bit copies are copies all the same."""
-    found = int(identical.sum())
-    if not found:
-        return _copies(status=status, reason=reason, n={"synthetic_images": len(data.synthetic)})
-    low, high = clopper_pearson(found, len(identical))
-    return _copies(
-        status=Status.DETECTED,
-        reason=f"{found} synthetic images equal a training image bit for bit",
-        value=found / len(identical),
-        ci_low=low,
-        ci_high=min(1.0, high),
-        n={"synthetic_images": len(identical)},
-        baseline=0.0,
-        internal={"flags": _flags(identical, identical, np.zeros(len(identical)))},
-    )
-
-
 def _people(gallery: Gallery, swapped: Gallery) -> dict[str, int]:
     arms = (gallery.train_subjects, gallery.unseen_subjects, swapped.unseen_subjects)
     return {name: len(np.unique(who)) for name, who in zip(("train", "unseen", "calibration"), arms, strict=True)}
-
-
-def _flags(
-    flagged: Mask,
-    identical: Mask,
-    image_p: Doubles,
-) -> list[dict[str, object]]:
-    return [
-        {
-            "index": int(i),
-            "p_value": 0.0 if identical[i] else float(image_p[i]),
-            "detector": "pixel identity" if identical[i] else DETECTOR,
-        }
-        for i in np.flatnonzero(flagged)
-    ]

@@ -8,9 +8,10 @@ from functools import partial
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import too_few, unseen_arms
 from audits.metadata.guesses import Columns, Excess, guesses_on, n_alone
-from audits.metadata.risk import dealt_p_value, verdict
+from audits.metadata.risk import N_DEALS, first_are_members, verdict
 from audits.metadata.tables import Release, release_of
 from audits.registry import audit
+from audits.stats import dealt_p_value
 
 _report = partial(
     Measurement,
@@ -58,12 +59,13 @@ def _attack(
 ) -> Measurement:
     train, pool = release.train, release.train.beside(release.unseen)
     against = partial(guesses_on, combinations=combinations, n_people=train.n_people)
-    deal = partial(dealt_p_value, n_members=train.n_people, seed=seed)
+    members = first_are_members(train.n_people, pool.n_people)
+    deal = partial(dealt_p_value, members=members, n_draws=N_DEALS, seed=seed)
     ours, planted = against(pool, release.synthetic), against(pool, train.words)
-    p_value = deal(ours.n_right, n_people=pool.n_people)
+    p_value = deal(ours.n_right)
     status, reason = verdict(
         p_value,
-        deal(planted.n_right, n_people=pool.n_people),
+        deal(planted.n_right),
         found="rare rows point at single people of train more often than at other people",
         blind="had the training rows themselves been released, these columns would not have told it from chance",
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from audits.base import AuditInput, Measurement
-from audits.copies.calibration import leak_p_value
+from audits.copies.calibration import hits_p_value
 from audits.copies.detector import CopyDetector, learn_detector
 from audits.copies.matching import DETECTORS
 from audits.copies.sheet import pair_sheet
@@ -163,7 +163,7 @@ def test_only_hits_of_members_speak_for_a_leak(hits: str, expected: str) -> None
     people = np.arange(40)[:, None]
     members = np.arange(40) < 20
     hit = {"members": members, "everybody": np.ones(40, bool), "nobody": np.zeros(40, bool)}[hits][:, None]
-    p_value = leak_p_value(hit, people, members, n_draws=199, seed=0)
+    p_value = hits_p_value(hit, people, members, n_draws=199, seed=0)
     assert {"small": p_value <= 0.01, "large": p_value > 0.3, "one": p_value == 1}[expected]
 
 

@@ -11,6 +11,7 @@ from audits.stats import (
     auc_interval,
     auc_p_value,
     clopper_pearson,
+    dealt_p_value,
     excess_rate,
     half_sample_errors,
     holm,
@@ -119,3 +120,22 @@ def test_holm_accuses_an_innocent_family_no_more_often_than_its_level() -> None:
     rng = np.random.default_rng(0)
     accused = sum(min(holm(list(rng.random(6)))) <= 0.05 for _ in range(4000))
     assert clopper_pearson(accused, 4000)[0] <= 0.05
+
+
+def test_a_deal_of_names_accuses_an_innocent_set_as_often_as_its_level_says() -> None:
+    rng = np.random.default_rng(5)
+    members = np.arange(40) < 20
+    scores = rng.normal(size=(300, 40))
+
+    def p_value(i: int) -> float:
+        return dealt_p_value(lambda who: float(scores[i, who].mean()), members, n_draws=99, seed=i)
+
+    p_values = [p_value(i) for i in range(300)]
+    accused = sum(p <= 0.05 for p in p_values)
+    assert clopper_pearson(accused, 300, confidence=0.99)[0] <= 0.05
+    assert 0.4 < float(np.mean(p_values)) < 0.6
+
+
+def test_a_deal_of_names_finds_members_that_stand_apart_and_never_says_impossible() -> None:
+    members = np.arange(40) < 20
+    assert dealt_p_value(lambda who: float(members[who].sum()), members, n_draws=99, seed=0) == 1 / 100
