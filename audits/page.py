@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from audits import plots
 from audits.base import Measurement, ReleaseMode, Status
+from audits.page_plots import all_plots
 from audits.report import Audience, AuditReport
 from audits.verdict_wording import law_words, mode_words, verdict_sentence
 from audits.verdicts import Verdict
@@ -42,7 +43,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "texture_distance.",
         ),
     ),
-    "Utility": ("Can one learn from it what one learns from the cohort?", ("train_on_synthetic.",)),
+    "Utility": ("Can one learn from it what one learns from the cohort?", ("train_on_synthetic.", "mix_curve.")),
     "Fairness": ("Does it serve every group alike?", ("group_gaps.", "label_shares.", "cell_fidelity.")),
     "The data itself": ("Are the arms fit for an audit?", ("arms.", "quasi_identifiers.")),
 }
@@ -75,7 +76,7 @@ def render_html(report: AuditReport, audience: Audience) -> str:
         _verdicts(report),
         *(_family(name, FAMILIES[name][0], found) for name, found in groups.items() if found),
         '<section class="detail"><h2>For the statistician</h2>',
-        *_plots(report),
+        *all_plots(report.measurements),
         _cells(report),
         *(_method(m) for found in groups.values() for m in found),
         "</section>",
@@ -165,46 +166,6 @@ def _span(m: Measurement) -> tuple[float, float]:
     if in_percent(m) or m.name.endswith(".auc") or m.name.startswith("membership"):
         return 0.0, 1.0
     return (-reach, reach) if (m.ci_low or 0) < 0 else (0.0, reach)
-
-
-def _plots(report: AuditReport) -> Iterable[str]:
-    found = {m.name: m for m in report.measurements}
-    fidelity = [(m.name.rpartition(".")[2], m.value, m.baseline) for m in _of(report, ("manifold.",))]
-    bars = [(name, value, floor) for name, value, floor in fidelity if value is not None and floor is not None]
-    if bars:
-        yield _figure("Fidelity beside the real floor", plots.paired_bars(bars))
-    for name in ("membership_inference.nearest", "membership_inference.density_ratio"):
-        scores = found[name].internal if name in found else {}
-        if scores:
-            yield _figure(
-                f"{title(found[name])}: ROC",
-                plots.roc(_floats(scores["member_scores"]), _floats(scores["other_scores"])),
-            )
-    copies = found["nearest_copies.copy_rate"].internal if "nearest_copies.copy_rate" in found else {}
-    if "margins" in copies:
-        groups = [
-            ("synthetic images", _floats(copies["margins"])),
-            ("real unseen images", _floats(copies["real_margins"])),
-        ]
-        cut = _floats([copies["threshold"]])[0]
-        yield _figure("How much nearer train is than unseen", plots.histogram(groups, cut, axis="margin (log ratio)"))
-    yield from _flagged_pairs(found.get("memorisation.copy_rate"))
-
-
-def _flagged_pairs(copies: Measurement | None) -> Iterable[str]:
-    """Flagged images beside their nearest training image: internals, which the publishable form does not hold."""
-    if copies is not None and "sheet" in copies.internal:
-        image = f'<img alt="" src="data:image/png;base64,{escape(str(copies.internal["sheet"]))}">'
-        caption = "Flagged images, each with its nearest training image to its right"
-        yield f"<figure class='wide'><figcaption>{caption}</figcaption>{image}</figure>"
-
-
-def _floats(values: object) -> list[float]:
-    return [float(value) for value in values] if isinstance(values, list) else []
-
-
-def _figure(caption: str, plot: str) -> str:
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
 
 
 def _cells(report: AuditReport) -> str:

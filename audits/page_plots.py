@@ -1,0 +1,78 @@
+"""The plots of a report's page. Those of internals are absent from the publishable form, which does not hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from audits import plots
+from audits.base import Measurement
+from audits.wording import title
+
+# Attacks with a score for every person of either arm.
+ATTACKS = ("membership_inference.nearest", "membership_inference.density_ratio")
+
+
+def all_plots(measurements: Sequence[Measurement]) -> Iterable[str]:
+    """Figures in HTML, each with its caption: fidelity, attacks, copies."""
+    found = {m.name: m for m in measurements}
+    yield from _fidelity(measurements)
+    for name in ATTACKS:
+        if name in found and "member_scores" in found[name].internal:
+            yield _roc(found[name])
+    if "nearest_copies.copy_rate" in found:
+        yield from _margins(found["nearest_copies.copy_rate"].internal)
+    if "memorisation.copy_rate" in found:
+        yield from _surprise(found["memorisation.copy_rate"].internal)
+        yield from _flagged_pairs(found["memorisation.copy_rate"].internal)
+
+
+def _fidelity(measurements: Sequence[Measurement]) -> Iterable[str]:
+    bars = [
+        (m.name.rpartition(".")[2], m.value, m.baseline)
+        for m in measurements
+        if m.name.startswith("manifold.") and m.value is not None and m.baseline is not None
+    ]
+    if bars:
+        yield _figure("Fidelity beside the real floor", plots.paired_bars(bars))
+
+
+def _roc(m: Measurement) -> str:
+    members, others = (_floats(m.internal[key]) for key in ("member_scores", "other_scores"))
+    return _figure(f"{title(m)}: ROC", plots.roc(members, others))
+
+
+def _margins(copies: Mapping[str, object]) -> Iterable[str]:
+    if "margins" in copies:
+        groups = [
+            ("synthetic images", _floats(copies["margins"])),
+            ("real unseen images", _floats(copies["real_margins"])),
+        ]
+        cut = _floats([copies["threshold"]])[0]
+        yield _figure("How much nearer train is than unseen", plots.histogram(groups, cut, axis="margin (log ratio)"))
+
+
+def _surprise(copies: Mapping[str, object]) -> Iterable[str]:
+    if "unseen_scores" in copies:
+        groups = [
+            ("synthetic images", _floats(copies["scores"])),
+            ("real unseen people", _floats(copies["unseen_scores"])),
+        ]
+        cut = _floats([copies["threshold"]])[0]
+        yield _figure("How much like a copy, by five detectors", plots.histogram(groups, cut, axis="surprise, in nats"))
+
+
+def _flagged_pairs(copies: Mapping[str, object]) -> Iterable[str]:
+    """Flagged images beside their nearest training image."""
+    if "sheet" in copies:
+        image = f'<img alt="" src="data:image/png;base64,{escape(str(copies["sheet"]))}">'
+        caption = "Flagged images, each with its nearest training image to its right"
+        yield f"<figure class='wide'><figcaption>{caption}</figcaption>{image}</figure>"
+
+
+def _floats(values: object) -> list[float]:
+    return [float(value) for value in values] if isinstance(values, list) else []
+
+
+def _figure(caption: str, plot: str) -> str:
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
