@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -11,11 +13,31 @@ from generators.data import ImageSet
 
 Floats = NDArray[np.float32]
 
+BLOCK_PIXELS = 1 << 22
+
 
 def to_grey(images: ImageSet, *, white: int) -> Floats:
     """Images as float32 [N, H, W], black 0 and `white` 1; colour becomes the mean of its channels."""
-    scaled = images.images.astype(np.float32) / np.float32(white)
-    return scaled.mean(axis=3) if images.channels == 3 else scaled
+    grey = np.empty(images.images.shape[:3], dtype=np.float32)
+    for start, block in _grey_blocks(images, white):
+        grey[start : start + len(block)] = block
+    return grey
+
+
+def shrunk(images: ImageSet, size: int, *, white: int) -> Floats:
+    """[N, size, size]: `resize` of `to_grey`, block by block: the images at full size are never all floats at once."""
+    small = np.empty((len(images), size, size), dtype=np.float32)
+    for start, block in _grey_blocks(images, white):
+        small[start : start + len(block)] = resize(block, size)
+    return small
+
+
+def _grey_blocks(images: ImageSet, white: int) -> Iterator[tuple[int, Floats]]:
+    step = max(1, BLOCK_PIXELS // math.prod(images.images.shape[1:]))
+    for start in range(0, len(images), step):
+        scaled = images.images[start : start + step].astype(np.float32)
+        scaled /= np.float32(white)
+        yield start, scaled.mean(axis=3) if images.channels == 3 else scaled
 
 
 def resize(images: Floats, size: int | tuple[int, int]) -> Floats:

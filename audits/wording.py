@@ -10,7 +10,7 @@ from audits.base import Measurement, Status
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """Templates over a measurement's figures: `value`, `low`, `high`, `baseline`."""
+    """Templates over a measurement's figures, `value`, `low`, `high`, `baseline`, and its `reason`."""
 
     title: str
     detected: str
@@ -161,6 +161,17 @@ WORDS: Mapping[str, Words] = {
         detected="Synthetic images are too much alike: MS-SSIM {value}, two real ones {baseline}.",
         not_detected="Two synthetic images differ as two real ones do: MS-SSIM {value} against {baseline}.",
     ),
+    "mix_curve.auc_difference": Words(
+        title="Synthetic images added to real ones",
+        detected="They harm from some share on: {reason}.",
+        not_detected="No harm: {reason}.",
+    ),
+    "mix_curve.rarest_sensitivity_difference": Words(
+        title="Synthetic images added to real ones, for the rarest label",
+        detected="They harm from some share on: {reason}.",
+        not_detected="No harm: {reason}.",
+        percent=True,
+    ),
     "train_on_synthetic.auc": Words(
         title="Learning from synthetic images",
         detected="A classifier trained on them reaches AUC {value} on real people; real training gives {baseline}.",
@@ -241,6 +252,7 @@ def sentence(m: Measurement) -> str:
         low=figure(m.ci_low, percent=words.percent),
         high=figure(m.ci_high, percent=words.percent),
         baseline=figure(m.baseline, percent=words.percent),
+        reason=m.reason,
     )
 
 
