@@ -144,7 +144,7 @@ class PixelDiffusion:
         """See the protocol. A deterministic solver from noise that the seed repeats, in chunks."""
         card = load_card(folder)
         settings = build_config(DiffusionConfig, card.config)
-        network = _network(settings, card_vocabulary(card), card.image_size, card.channels)
+        network = new_network(settings, card_vocabulary(card), card.image_size, card.channels)
         load_network(network, read_tensors(folder / WEIGHTS))
         drawing = settings.drawing(NoiseProcess.of_pixels(settings.prediction))
         start = GaussianStart.load(folder)
@@ -176,7 +176,8 @@ class _Public:
         return GaussianStart.of(self.images, self.known[:, 0], len(self.vocabulary.labels), seed=seed)
 
 
-def _network(settings: DiffusionConfig, vocabulary: Vocabulary, size: int, channels: int) -> Denoiser:
+def new_network(settings: DiffusionConfig, vocabulary: Vocabulary, size: int, channels: int) -> Denoiser:
+    """Initial weights. Raises ConfigError."""
     if settings.width % 8:
         raise ConfigError(f"is {settings.width}", where="width", remedy="use a multiple of 8")
     unet = new_unet(size=size, channels=channels, width=settings.width)
@@ -187,7 +188,7 @@ def _initial(settings: DiffusionConfig, vocabulary: Vocabulary, run: Run) -> Den
     """Initial weights, which repeat by seed, on the run's device."""
     check_solver(settings.solver)
     with seeded(run.seed):
-        network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels)
+        network = new_network(settings, vocabulary, run.images.images.shape[1], run.images.channels)
     return network.to(pick_device(run.device))
 
 

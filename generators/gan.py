@@ -211,7 +211,7 @@ class PrivateGan:
         """See the protocol. Latents are standard Gaussian, one a synthetic image."""
         card = load_card(folder)
         vocabulary = card_vocabulary(card)
-        network = _generator(build_config(GanConfig, card.config), vocabulary, card.image_size, card.channels)
+        network = new_generator(build_config(GanConfig, card.config), vocabulary, card.image_size, card.channels)
         load_network(network, read_tensors(folder / WEIGHTS))
         cells = vocabulary.cells(counts)
         conditions = one_hot(vocabulary, vocabulary.numbers(cells))
@@ -220,7 +220,8 @@ class PrivateGan:
         return synthetic_set(pixels.numpy(), cells, card)
 
 
-def _generator(settings: GanConfig, vocabulary: Vocabulary, size: int, channels: int) -> GeneratorNetwork:
+def new_generator(settings: GanConfig, vocabulary: Vocabulary, size: int, channels: int) -> GeneratorNetwork:
+    """Initial weights of the network that draws."""
     return GeneratorNetwork(
         size=size,
         channels=channels,
@@ -245,7 +246,7 @@ def _pretrained(
     """Both networks with their initial weights, then steps on public images; repeats by seed."""
     size, channels = run.images.images.shape[1], run.images.channels
     with seeded(run.seed):
-        generator = _generator(settings, vocabulary, size, channels)
+        generator = new_generator(settings, vocabulary, size, channels)
         centre = mean_conditions(vocabulary)
         discriminator = Discriminator(size=size, channels=channels, centre=centre, width=settings.width)
     device = pick_device(run.device)

@@ -105,7 +105,7 @@ class LatentDiffusion:
         statistics = _release_statistics(run, settings)
         plan = settings.plan(run.budget, statistics.spend.events)
         space = LatentSpace.load(run.out / STATISTICS / BASIS)
-        network = _network(settings, vocabulary, space, seed=run.seed).to(pick_device(run.device))
+        network = new_network(settings, vocabulary, space, seed=run.seed).to(pick_device(run.device))
         loss = denoising_loss(_sizes(vocabulary), data_std=network.data_std, dropped=DROPPED)
         _teach(network, loss, run, settings, vocabulary=vocabulary, space=space)
         _freeze(network, settings.refined)
@@ -114,7 +114,7 @@ class LatentDiffusion:
             loss,
             run,
             settings,
-            images=_latents(run.images, space),
+            images=scaled_latents(run.images, space),
             conditions=one_hot(vocabulary, vocabulary.numbers(run.images)),
             plan=plan,
         )
@@ -135,7 +135,7 @@ class LatentDiffusion:
         card = load_card(folder)
         settings = build_config(LatentDiffusionConfig, card.config)
         vocabulary, space = card_vocabulary(card), LatentSpace.load(folder / BASIS)
-        network = _network(settings, vocabulary, space, seed=0)
+        network = new_network(settings, vocabulary, space, seed=0)
         load_network(network, read_tensors(folder / WEIGHTS))
         cells = vocabulary.cells(counts)
         progress(0, 2, "drawing latents")
@@ -262,7 +262,7 @@ def _teach(
         pretrain(
             network,
             loss,
-            _latents(images, space),
+            scaled_latents(images, space),
             one_hot(vocabulary, numbers),
             n_steps=n_steps,
             learning_rate=PUBLIC_LEARNING_RATE,
@@ -302,7 +302,7 @@ def _pretraining_entries(settings: LatentDiffusionConfig, run: Run) -> list[dict
     return [public_entry(run.public, "pretraining")] if _has_public(settings, run) else []
 
 
-def _latents(images: ImageSet, space: LatentSpace) -> Tensor:
+def scaled_latents(images: ImageSet, space: LatentSpace) -> Tensor:
     """Latents [N, d], each clipped to the public radius and divided by the public deviation."""
     clipped = clip_norms(space.encode(unit_pixels(images)), space.radius)
     return torch.from_numpy(clipped / _scale(space)).float()
@@ -316,7 +316,7 @@ def _sizes(vocabulary: Vocabulary) -> tuple[int, int, int]:
     return len(vocabulary.labels), len(vocabulary.sexes), len(vocabulary.age_groups)
 
 
-def _network(
+def new_network(
     settings: LatentDiffusionConfig, vocabulary: Vocabulary, space: LatentSpace, *, seed: int
 ) -> LatentDenoiser:
     """Initial weights, which repeat by seed."""

@@ -29,7 +29,7 @@ from generators.folder import load_card, load_tensors
 from generators.latent.autoencoder import Lesson
 from generators.latent.basis import Array, unit_pixels
 from generators.latent.design import Design
-from generators.latent.fit import Prior, draw_residuals, fit_mixture
+from generators.latent.fit import Mixture, Prior, draw_residuals, fit_mixture
 from generators.latent.release import PrivateLatents
 from generators.latent.settings import LatentStatisticsConfig, residual_radius
 from generators.latent.space import LatentSpace, chosen_basis, fit_space, phantoms_fit
@@ -220,8 +220,18 @@ def _draw_latents(
     rng: np.random.Generator,
 ) -> Array:
     """Latents [n, d] of the conditions asked for."""
+    mixture = released_mixture(folder, vocabulary, settings, space)
+    design, numbers = Design(vocabulary=vocabulary, group_weight=settings.group_weight), vocabulary.numbers(cells)
+    means = design.rows(numbers) @ mixture.effects
+    return np.asarray(means + draw_residuals(mixture.covariances, numbers[:, 0], rng))
+
+
+def released_mixture(
+    folder: Path, vocabulary: Vocabulary, settings: LatentStatisticsConfig, space: LatentSpace
+) -> Mixture:
+    """The Gaussians that images are drawn from, as the folder's release gives them."""
     noisy = load_tensors(folder / RELEASE)
-    mixture = fit_mixture(
+    return fit_mixture(
         noisy,
         n_labels=len(vocabulary.labels),
         prior=Prior(
@@ -234,6 +244,3 @@ def _draw_latents(
         shrink=settings.shrink,
         discriminant=settings.shares(len(vocabulary.labels)).discriminant > 0,
     )
-    design, numbers = Design(vocabulary=vocabulary, group_weight=settings.group_weight), vocabulary.numbers(cells)
-    means = design.rows(numbers) @ mixture.effects
-    return np.asarray(means + draw_residuals(mixture.covariances, numbers[:, 0], rng))

@@ -85,15 +85,21 @@ class LowRankDiffusion:
         """See the protocol. A deterministic solver from noise that the seed repeats, in chunks."""
         card = load_card(folder)
         settings = build_config(LoraConfig, card.config)
-        described = _description(folder)
-        network = Denoiser(
-            build_unet(described["unet"]),
-            n_conditions=n_conditions(card_vocabulary(card)),
-            patch=patch_of(described["unet"], card.image_size),
-        )
+        network, process = described_network(folder, card)
         load_network(network, read_tensors(folder / WEIGHTS))
-        drawing = settings.drawing(NoiseProcess(config=described["noise"]))
+        drawing = settings.drawing(process)
         return draw_set(network, card, drawing, counts, seed=seed, progress=progress)
+
+
+def described_network(folder: Path, card: GeneratorCard) -> tuple[Denoiser, NoiseProcess]:
+    """The network of a finished folder before its weights, and the noise that it takes away."""
+    described = _description(folder)
+    network = Denoiser(
+        build_unet(described["unet"]),
+        n_conditions=n_conditions(card_vocabulary(card)),
+        patch=patch_of(described["unet"], card.image_size),
+    )
+    return network, NoiseProcess(config=described["noise"])
 
 
 def _adapted(public: PublicNetwork, settings: LoraConfig, vocabulary: Vocabulary, seed: int) -> Denoiser:

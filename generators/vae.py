@@ -122,7 +122,7 @@ class ConditionalVae:
         vocabulary = Vocabulary.of(run.images, settings.labels)
         images = image_tensor(run.images)
         conditions = one_hot(vocabulary, vocabulary.numbers(run.images))
-        network = _network(settings, vocabulary, run.images.images.shape[1], run.images.channels, seed=run.seed)
+        network = new_network(settings, vocabulary, run.images.images.shape[1], run.images.channels, seed=run.seed)
         network = network.to(pick_device(run.device))
         if settings.public_steps:
             _train_decoder(network, images, conditions, settings, vocabulary, run)
@@ -144,7 +144,7 @@ class ConditionalVae:
         card = load_card(folder)
         vocabulary = card_vocabulary(card)
         settings = build_config(VaeConfig, card.config)
-        network = _network(settings, vocabulary, card.image_size, card.channels, seed=0)
+        network = new_network(settings, vocabulary, card.image_size, card.channels, seed=0)
         load_network(network, read_tensors(folder / WEIGHTS))
         cells = vocabulary.cells(counts)
         numbers = vocabulary.numbers(cells)
@@ -200,7 +200,7 @@ def _encoded(network: VaeNetwork, images: Tensor, conditions: Tensor) -> tuple[T
     return both[:, : network.n_latents], both[:, network.n_latents :]
 
 
-def _network(settings: VaeConfig, vocabulary: Vocabulary, size: int, channels: int, *, seed: int) -> VaeNetwork:
+def new_network(settings: VaeConfig, vocabulary: Vocabulary, size: int, channels: int, *, seed: int) -> VaeNetwork:
     """Initial weights; repeats by seed."""
     with seeded(seed):
         return VaeNetwork(
