@@ -41,6 +41,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "diversity.",
             "spectrum_distance.",
             "texture_distance.",
+            "detectability.",
         ),
     ),
     "Utility": ("Can one learn from it what one learns from the cohort?", ("train_on_synthetic.", "mix_curve.")),

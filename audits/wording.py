@@ -161,6 +161,16 @@ WORDS: Mapping[str, Words] = {
         detected="Synthetic images are too much alike: MS-SSIM {value}, two real ones {baseline}.",
         not_detected="Two synthetic images differ as two real ones do: MS-SSIM {value} against {baseline}.",
     ),
+    "detectability.auditor": Words(
+        title="How easily synthetic images are told from real ones (on site)",
+        detected="They are recognised: AUC {value}, real images among themselves {baseline}.",
+        not_detected="They were not told apart: AUC {value}, at most {high}, where 0.50 is guessing.",
+    ),
+    "detectability.receiver": Words(
+        title="How easily a receiver tells synthetic from real images, taught on public images alone",
+        detected="A receiver's detector recognises them: AUC {value}, real images among themselves {baseline}.",
+        not_detected="A receiver's detector did not tell them apart: AUC {value}, at most {high}, 0.50 is guessing.",
+    ),
     "mix_curve.auc_difference": Words(
         title="Synthetic images added to real ones",
         detected="They harm from some share on: {reason}.",

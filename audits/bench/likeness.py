@@ -11,9 +11,10 @@ from audits.base import AuditInput, Measurement
 from audits.bench.judging import Classes, Predict, fit_logistic, pixels_of
 from audits.bench.network import fit_network
 from audits.pixels import Floats, to_grey
+from audits.recognition import halves, with_shares_of
 from audits.registry import run_audits
 from audits.spectrum import spectrum_deviation
-from audits.stats import auc, clopper_pearson, rows_by_subject
+from audits.stats import auc, clopper_pearson
 from generators.data import ImageSet
 
 AUDITS = ("kernel_distance", "manifold")
@@ -62,22 +63,12 @@ def measure_likeness(arms: AuditInput, *, white: int, delta: float, attack: bool
     )
 
 
-def with_shares_of(real: ImageSet, synthetic: ImageSet, *, seed: int) -> ImageSet:
-    """As many synthetic images as their labels allow in the shares of the real ones, so that even rows do not lose."""
-    if real.label is None or synthetic.label is None:
-        return synthetic
-    words, counts = np.unique(real.label, return_counts=True)
-    rows = [np.flatnonzero(synthetic.label == word) for word in words]
-    scale = min(1.0, *(len(own) / count for own, count in zip(rows, counts, strict=True) if len(own)))
-    rng = np.random.default_rng(seed)
-    kept = [rng.permutation(own)[: max(1, round(scale * n))] for own, n in zip(rows, counts, strict=True)]
-    return synthetic.select(np.sort(np.concatenate(kept)))
-
-
 def real_or_synthetic(real: ImageSet, synthetic: ImageSet, *, white: int, seed: int) -> dict[str, float]:
     """AUC with which a logistic regression and a network tell the two apart, trained on one half of each by subject."""
     rng = np.random.default_rng(seed)
-    (real_a, real_b), (made_a, made_b) = _halves(real, rng), _halves(synthetic, rng)
+    (real_a, real_b), (made_a, made_b) = (
+        [arm.select(rows) for rows in halves(arm.subjects(), rng)] for arm in (real, synthetic)
+    )
     training = np.concatenate([pixels_of(part, white=white) for part in (real_a, made_a)])
     truth = np.repeat([0, 1], [len(real_a), len(made_a)]).astype(np.intp)
     fitted: dict[str, Predict] = {
@@ -92,15 +83,6 @@ def real_or_synthetic(real: ImageSet, synthetic: ImageSet, *, white: int, seed: 
 
 def _fit_short(training: Floats, truth: Classes, seed: int) -> Predict:
     return fit_network(training, truth, 2, seed, DETECTOR_STEPS)
-
-
-def _halves(images: ImageSet, rng: np.random.Generator) -> tuple[ImageSet, ImageSet]:
-    rows = rows_by_subject(images.subjects())
-    order = rng.permutation(len(rows))
-    first = np.zeros(len(images), dtype=bool)
-    for number in order[: len(rows) // 2]:
-        first[rows[number]] = True
-    return images.select(first), images.select(~first)
 
 
 def audited_epsilon(arms: AuditInput, *, delta: float) -> tuple[float | None, str, dict[str, object]]:
