@@ -10,13 +10,20 @@ from audits.base import Measurement
 from audits.wording import title
 
 # Attacks with a score for every person of either arm.
-ATTACKS = ("membership_inference.nearest", "membership_inference.density_ratio")
+ATTACKS = (
+    "membership_inference.nearest",
+    "membership_inference.density_ratio",
+    "weights_membership.loss",
+    "weights_membership.lira",
+)
 
 
 def all_plots(measurements: Sequence[Measurement]) -> Iterable[str]:
     """Figures in HTML, each with its caption: fidelity, attacks, copies."""
     found = {m.name: m for m in measurements}
     yield from _fidelity(measurements)
+    if "mix_curve.auc_difference" in found:
+        yield from _mixtures(found["mix_curve.auc_difference"].details)
     for name in ATTACKS:
         if name in found and "member_scores" in found[name].internal:
             yield _roc(found[name])
@@ -35,6 +42,18 @@ def _fidelity(measurements: Sequence[Measurement]) -> Iterable[str]:
     ]
     if bars:
         yield _figure("Fidelity beside the real floor", plots.paired_bars(bars))
+
+
+def _mixtures(curve: Mapping[str, object]) -> Iterable[str]:
+    """What synthetic images beside all real ones change, share by share."""
+    shares, margin = curve.get("shares"), curve.get("margin")
+    if isinstance(shares, Mapping) and shares and isinstance(margin, float):
+        rows = [
+            (str(share), float(point["difference"]), float(point["ci_low"]), float(point["ci_high"]))
+            for share, point in shares.items()
+        ]
+        axis = "AUC with synthetic images, minus real images alone"
+        yield _figure("Real images and so many synthetic ones", plots.differences(rows, margin, axis=axis))
 
 
 def _roc(m: Measurement) -> str:

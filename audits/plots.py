@@ -81,6 +81,30 @@ def paired_bars(rows: Sequence[tuple[str, float, float]]) -> str:
     return svg + "".join(parts) + "</svg>" + _legend(["synthetic", "real training images"])
 
 
+def differences(rows: Sequence[tuple[str, float, float, float]], margin: float, *, axis: str) -> str:
+    """A difference with its interval for each row, 0 as a line, the margin that harm may not pass as a dashed one."""
+    reach = 1.15 * max(margin, *(abs(x) for _, *figures in rows for x in figures))
+    left, step = 76, 30
+    height = step * len(rows) + 46
+
+    def at(x: float) -> float:
+        return left + (WIDTH - left - RIGHT) * (x + reach) / (2 * reach)
+
+    floor = step * len(rows) + 8
+    parts = [f'<path class="axis" d="M{at(0):.1f} 4V{floor}"/><path class="base" d="M{at(-margin):.1f} 4V{floor}"/>']
+    for i, (name, value, low, high) in enumerate(rows):
+        y = 20 + step * i
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<path class="ci" d="M{at(low):.1f} {y}H{at(high):.1f}"/>')
+        parts.append(f'<circle cx="{at(value):.1f}" cy="{y}" r="4"/>')
+    for x, text in ((-margin, f"-{margin:g}"), (0.0, "0"), (reach / 1.15, f"+{reach / 1.15:.2g}")):
+        parts.append(f'<text x="{at(x):.1f}" y="{floor + 14}" text-anchor="middle">{text}</text>')
+    middle = (left + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle}" y="{height - 6}" text-anchor="middle">{escape(axis)}</text>')
+    svg = f'<svg class="plot" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(axis)}">'
+    return svg + "".join(parts) + "</svg>"
+
+
 def _path(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     """An SVG path through points in the unit square, y upwards."""
     across = LEFT + (WIDTH - LEFT - RIGHT) * x
