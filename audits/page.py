@@ -24,7 +24,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             "nearest_copies.",
             "memorisation.",
+            "re_identification.",
+            "rare_cell_extraction.",
             "membership_inference.",
+            "weights_membership.",
             "dp_claim.",
             "attribute_inference.",
             "singling_out.",
@@ -164,7 +167,7 @@ def _chip(family: str, status: Status) -> str:
 def _span(m: Measurement) -> tuple[float, float]:
     """The axis of a row's bar: the whole scale for shares and AUC, else what holds interval and baseline."""
     reach = 1.25 * max(abs(x) for x in (m.value, m.ci_low, m.ci_high, m.baseline) if x is not None)
-    if in_percent(m) or m.name.endswith(".auc") or m.name.startswith("membership"):
+    if in_percent(m) or m.name.endswith(".auc") or m.name.startswith(("membership", "weights_membership")):
         return 0.0, 1.0
     return (-reach, reach) if (m.ci_low or 0) < 0 else (0.0, reach)
 

@@ -49,6 +49,24 @@ WORDS: Mapping[str, Words] = {
         not_detected="Copies were not detected above {high} of the synthetic images at 95 % confidence.",
         percent=True,
     ),
+    "re_identification.linked_rate": Words(
+        title="People linked to other visits of theirs",
+        detected="Training people were recognised: in {low} to {high} of the synthetic images, beyond unseen people.",
+        not_detected="Nobody was recognised in more than {high} of the synthetic images, at 95 % confidence.",
+        percent=True,
+    ),
+    "rare_cell_extraction.label": Words(
+        title="Copies among draws of the rarest label",
+        detected="Copies were found: {low} to {high} of the draws of the rarest label, beyond real unseen people.",
+        not_detected="Copies were not detected above {high} of the draws of the rarest label at 95 % confidence.",
+        percent=True,
+    ),
+    "rare_cell_extraction.cell": Words(
+        title="Copies among draws of the rarest label, sex and age group",
+        detected="Copies were found: {low} to {high} of the draws of the rarest group, beyond real unseen people.",
+        not_detected="Copies were not detected above {high} of the draws of the rarest group at 95 % confidence.",
+        percent=True,
+    ),
     "membership_inference.nearest": Words(
         title="Who was in the training data (nearest image)",
         detected="Members can be told from other people: AUC {value}, where 0.50 is guessing.",
@@ -57,6 +75,16 @@ WORDS: Mapping[str, Words] = {
     "membership_inference.density_ratio": Words(
         title="Who was in the training data (density ratio)",
         detected="Members can be told from other people: AUC {value}, where 0.50 is guessing.",
+        not_detected="Membership was not detected: AUC at most {high} at 95 % confidence, where 0.50 is guessing.",
+    ),
+    "weights_membership.loss": Words(
+        title="Who was in the training data, told from the weights (loss)",
+        detected="The weights tell members from other people: AUC {value}, where 0.50 is guessing.",
+        not_detected="Membership was not detected: AUC at most {high} at 95 % confidence, where 0.50 is guessing.",
+    ),
+    "weights_membership.lira": Words(
+        title="Who was in the training data, told from the weights (against shadow generators)",
+        detected="The weights tell members from other people: AUC {value}, where 0.50 is guessing.",
         not_detected="Membership was not detected: AUC at most {high} at 95 % confidence, where 0.50 is guessing.",
     ),
     "linkability.metadata": Words(

@@ -1,4 +1,4 @@
-"""The scorer of `latent-statistics`: the density of an image's latents under the mixture that was released."""
+"""The scorer of `latent-statistics`: how dense the mixture that was released is at an image's latents."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class GaussianScorer:
         )
 
     def scores(self, images: ImageSet) -> Doubles:
-        """Log density, in nats but for a constant."""
+        """Minus the logarithm of the mean squared deviation in the mixture's own units.
+
+        The density but for each label's constant; its logarithm alone would be lost in the scale of noisy covariances.
+        """
         numbers = asked_numbers(self.card, images)
         residuals = self._latents(images) - self.design.rows(numbers) @ self.effects
         scores = np.empty(len(images))
@@ -58,7 +61,7 @@ class GaussianScorer:
             own = numbers[:, 0] == label
             factor = np.linalg.cholesky(self.covariances[label])
             scaled = np.linalg.solve(factor, residuals[own].T)
-            scores[own] = -0.5 * (scaled**2).sum(axis=0) - np.log(np.diag(factor)).sum()
+            scores[own] = -np.log(np.maximum((scaled**2).mean(axis=0), 1e-12))
         return scores
 
     def taught(self, images: ImageSet, *, n_steps: int, seed: int, afresh: bool = False) -> GaussianScorer:  # noqa: ARG002 - the protocol's

@@ -1,0 +1,151 @@
+"""The attacks on weights: scores of members and of others, set against what strangers score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audits.stats import Doubles, Interval, auc, auc_interval, clopper_pearson, rows_by_subject
+from generators.data import ImageSet
+from generators.scoring.base import ImageScorer
+
+# Steps of a reference or of a planted leak: seconds for a small network, a minute for one that denoises pixels.
+N_STEPS = 200
+N_PLANTED = 100
+# How much of the difficulty is taken off. The whole is best against weights that hardly remember, none against weights
+# that know every member as well as any other: half loses little in either case.
+CALIBRATION = 0.5
+ROC_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arms:
+    """Who is asked for: members and others. Scores are of the images of both, members first."""
+
+    member: ImageSet
+    other: ImageSet
+
+    def ask(self, scorer: ImageScorer) -> Doubles:
+        """[N] of all images."""
+        return np.concatenate([scorer.scores(self.member), scorer.scores(self.other)])
+
+    def by_subject(self, scores: Doubles) -> tuple[Doubles, Doubles]:
+        """The best image of each member, and of each of the others."""
+        members, others = scores[: len(self.member)], scores[len(self.member) :]
+        return _best(members, self.member), _best(others, self.other)
+
+    def planted(self, seed: int) -> ImageSet:
+        """Half of the members, at most 100: those that a leak is planted of."""
+        return half_of(self.member, seed=seed, most=N_PLANTED)
+
+    def of_planted(self, scores: Doubles, planted: ImageSet) -> tuple[Doubles, Doubles]:
+        """As `by_subject`, of the planted members and the others."""
+        own = np.isin(np.unique(self.member.subjects()), planted.subjects())
+        members, others = self.by_subject(scores)
+        return members[own], others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Scores by subject of members and others; AUCs of the same attack on a planted leak and without any leak.
+
+    n_planted: members that the leak was planted of.
+    """
+
+    members: Doubles
+    others: Doubles
+    planted: float
+    n_planted: int
+    innocent: float
+
+    @property
+    def auc(self) -> float:
+        return auc(self.members, self.others)
+
+    def interval(self, value: float, *, n_members: int | None = None, confidence: float = 0.95) -> Interval:
+        """Of an AUC over as many people."""
+        return auc_interval(value, n_members or len(self.members), len(self.others), confidence=confidence)
+
+
+def loss_attack(target: ImageScorer, planted: ImageScorer, arms: Arms, control: ImageSet, *, seed: int) -> Found:
+    """Scores less half of those under two references, the same network taught afresh on either half of the control.
+
+    Difficulty calibration after Watson et al. 2022, arXiv:2111.08440. planted: taught on `arms.planted(seed)`.
+    """
+    first = half_of(control, seed=seed)
+    second = control.select(~np.isin(control.subjects(), first.subjects()))
+    known = [arms.ask(target.taught(half, n_steps=N_STEPS, seed=seed, afresh=True)) for half in (first, second)]
+    difficulty = CALIBRATION * np.mean(known, axis=0)
+    members, others = arms.by_subject(arms.ask(target) - difficulty)
+    chosen = arms.planted(seed)
+    return Found(
+        members=members,
+        others=others,
+        planted=auc(*arms.of_planted(arms.ask(planted) - difficulty, chosen)),
+        n_planted=chosen.n_subjects,
+        innocent=auc(*arms.by_subject(known[0] - CALIBRATION * known[1])),
+    )
+
+
+def ratio_attack(
+    target: ImageScorer, planted: ImageScorer, arms: Arms, shadows: Sequence[ImageScorer], *, seed: int
+) -> Found:
+    """Offline LiRA (Carlini et al. 2022, arXiv:2112.03570): how far each score lies beyond those of the shadows."""
+    known = np.stack([arms.ask(shadow) for shadow in shadows])
+    members, others = arms.by_subject(likelihood_ratio(arms.ask(target), known))
+    chosen = arms.planted(seed)
+    left_out = [likelihood_ratio(known[i], np.delete(known, i, axis=0)) for i in range(len(known))]
+    return Found(
+        members=members,
+        others=others,
+        planted=auc(*arms.of_planted(likelihood_ratio(arms.ask(planted), known), chosen)),
+        n_planted=chosen.n_subjects,
+        innocent=float(np.mean([auc(*arms.by_subject(scores)) for scores in left_out])),
+    )
+
+
+def likelihood_ratio(scores: Doubles, shadows: Doubles) -> Doubles:
+    """[N]: deviations of scores [N] from the Gaussian of each image's scores [S, N] under shadows, at least two.
+
+    The variance is pooled over images, as the paper has it for few shadows. The upper tail of the standard normal is
+    the p-value of "as if it had not been seen".
+    """
+    spread = float(np.sqrt(np.mean(np.var(shadows, axis=0, ddof=1)) * (1 + 1 / len(shadows))))
+    return np.asarray((scores - shadows.mean(axis=0)) / max(spread, 1e-12), dtype=np.float64)
+
+
+def rates(found: Found) -> dict[str, object]:
+    """True positive rates at false alarms of 1 % and .1 % with exact intervals, where enough others set them; the ROC.
+
+    The ROC is {false alarm rate: members found}, at rates that the number of others can show.
+    """
+    n_others = len(found.others)
+    figures: dict[str, object] = {}
+    for name, rate in (("1pct", 0.01), ("0.1pct", 0.001)):
+        if n_others * rate < 1:
+            figures |= {f"tpr_at_{name}": None, f"why_not_{name}": f"needs {round(1 / rate)} people, not {n_others}"}
+            continue
+        k = _n_found(found, rate)
+        low, high = clopper_pearson(k, len(found.members))
+        figures |= {f"tpr_at_{name}": k / len(found.members), f"tpr_at_{name}_low": low, f"tpr_at_{name}_high": high}
+    shown = [rate for rate in ROC_RATES if n_others * rate >= 1]
+    return figures | {"roc": {f"{rate:g}": _n_found(found, rate) / len(found.members) for rate in shown}}
+
+
+def half_of(images: ImageSet, *, seed: int, most: int | None = None) -> ImageSet:
+    """The images of half of the subjects, at most so many of them."""
+    rows = rows_by_subject(images.subjects())
+    drawn = np.random.default_rng(seed).permutation(len(rows))[: len(rows) // 2][:most]
+    return images.select(np.sort(np.concatenate([rows[i] for i in drawn])))
+
+
+def _n_found(found: Found, rate: float) -> int:
+    """Members above the score that this share of the others exceeds."""
+    cut = np.sort(found.others)[::-1][int(len(found.others) * rate)]
+    return int((found.members > cut).sum())
+
+
+def _best(scores: Doubles, images: ImageSet) -> Doubles:
+    return np.array([scores[rows].max() for rows in rows_by_subject(images.subjects())])
