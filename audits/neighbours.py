@@ -7,12 +7,13 @@ long and close, so features are centred first and the winners' distances are com
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from audits.pixels import Floats, resize
+from audits.pixels import Floats, Greys, resize
 
 BLOCK_FLOATS = 1 << 22
 REGISTRATION_SIZE = 32
@@ -81,25 +82,67 @@ def squared_distances(queries: Floats, gallery: Floats) -> Floats:
     return np.asarray(np.maximum(lengths - 2 * (left @ right.T), 0), dtype=np.float32)
 
 
-def registered_correlation(queries: Floats, gallery: Floats, *, block_floats: int = BLOCK_FLOATS) -> Floats:
+def registered_correlation(queries: Greys, gallery: Greys, *, block_floats: int = BLOCK_FLOATS) -> Floats:
     """Best normalised correlation [Q, G] over a left-right flip and small shifts of each query.
 
     queries, gallery: grey images [N, H, W]. Both are reduced to 32 px; the query's window slides by up to 2 px (a
     sixteenth of the width) under the gallery's fixed central window, so no border is invented. A constant image
     correlates 0 with everything.
     """
+    best = np.empty((len(queries), len(gallery)), dtype=np.float32)
+    for rows, columns, block in _registered_blocks(queries, gallery, block_floats):
+        best[rows, columns] = block
+    return best
+
+
+def nearest_registered(
+    queries: Greys, gallery: Greys, *, block_floats: int = BLOCK_FLOATS
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Each query's best `registered_correlation` [Q] and the gallery image that has it [Q]: the maximum of each row.
+
+    The matrix is never held: beside the images, memory holds a few blocks of `block_floats`. Images as like as each
+    other to seven digits are ties, of which either may be named.
+    """
+    best, index = np.full(len(queries), -2, dtype=np.float32), np.zeros(len(queries), dtype=np.intp)
+    for rows, columns, block in _registered_blocks(queries, gallery, block_floats):
+        _keep_best(best[rows], index[rows], block, columns.start)
+    return best, index
+
+
+def nearest_query(
+    queries: Greys, gallery: Greys, *, block_floats: int = BLOCK_FLOATS
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Each gallery image's best correlation [G] and the query that has it [G]: the maximum of each column, likewise."""
+    best, index = np.full(len(gallery), -2, dtype=np.float32), np.zeros(len(gallery), dtype=np.intp)
+    for rows, columns, block in _registered_blocks(queries, gallery, block_floats):
+        _keep_best(best[columns], index[columns], block.T, rows.start)
+    return best, index
+
+
+def _keep_best(best: Floats, index: NDArray[np.intp], block: Floats, start: int) -> None:
+    """Replace in place what a block [n, m] exceeds."""
+    place = block.argmax(axis=1)
+    found = np.take_along_axis(block, place[:, None], axis=1)[:, 0]
+    nearer = found > best
+    best[nearer], index[nearer] = found[nearer], place[nearer] + start
+
+
+def _registered_blocks(queries: Greys, gallery: Greys, block_floats: int) -> Iterator[tuple[slice, slice, Floats]]:
+    """Rows, columns and the block of the matrix of correlations that lies there, of at most `block_floats`."""
     inner = REGISTRATION_SIZE - 2 * REGISTRATION_SHIFT
     edge = slice(REGISTRATION_SHIFT, REGISTRATION_SHIFT + inner)
-    fixed = _unit(resize(gallery, REGISTRATION_SIZE)[:, edge, edge].reshape(len(gallery), -1))
-    small = resize(queries, REGISTRATION_SIZE)
-    best = np.full((len(queries), len(gallery)), -1.0, dtype=np.float32)
-    for start, stop in _spans(len(queries), max(1, block_floats // max(1, len(gallery)))):
-        for image in (small[start:stop], small[start:stop, :, ::-1]):
-            windows = sliding_window_view(image, (inner, inner), axis=(1, 2))
-            for dy, dx in np.ndindex(windows.shape[1:3]):
-                moved = _unit(windows[:, dy, dx].reshape(stop - start, -1))
-                np.maximum(best[start:stop], moved @ fixed.T, out=best[start:stop])
-    return best
+    n_gallery = max(1, math.isqrt(block_floats))
+    for start, stop in _spans(len(queries), max(1, block_floats // n_gallery)):
+        small = resize(queries[start:stop], REGISTRATION_SIZE)
+        windows = [sliding_window_view(image, (inner, inner), axis=(1, 2)) for image in (small, small[:, :, ::-1])]
+        for first, last in _spans(len(gallery), n_gallery):
+            still = resize(gallery[first:last], REGISTRATION_SIZE)[:, edge, edge]
+            fixed = _unit(still.reshape(len(still), -1)).T
+            best = np.full((len(small), len(still)), -1.0, dtype=np.float32)
+            for window in windows:
+                for dy, dx in np.ndindex(window.shape[1:3]):
+                    np.maximum(best, _unit(window[:, dy, dx].reshape(len(small), -1)) @ fixed, out=best)
+            yield slice(start, stop), slice(first, last), best
 
 
 def _spans(n: int, step: int) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +23,32 @@ def to_grey(images: ImageSet, *, white: int) -> Floats:
     for start, block in _grey_blocks(images, white):
         grey[start : start + len(block)] = block
     return grey
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreyView:
+    """Image sets one after another, read as grey images: `view[a:b]` is float32 [b - a, H, W].
+
+    Nothing is kept as floats, so a view costs what its sets cost already: a byte or two a pixel.
+    """
+
+    sets: tuple[ImageSet, ...]
+    white: int
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sets))
+
+    def __getitem__(self, rows: slice) -> Floats:
+        start, stop, _ = rows.indices(len(self))
+        parts = []
+        for images in self.sets:
+            cut = ImageSet(images=images.images[max(0, start) : max(0, stop)])
+            parts.append(to_grey(cut, white=self.white))
+            start, stop = start - len(images), stop - len(images)
+        return np.concatenate(parts)
+
+
+Greys = Floats | GreyView
 
 
 def shrunk(images: ImageSet, size: int, *, white: int) -> Floats:

@@ -13,9 +13,9 @@ from scipy.special import logsumexp
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import margin
-from audits.embeddings import raw_pixels
-from audits.neighbours import registered_correlation, squared_distances
-from audits.pixels import Floats, to_grey
+from audits.embeddings import Embedding, raw_pixels
+from audits.neighbours import BLOCK_FLOATS, nearest_query, squared_distances
+from audits.pixels import Floats, Greys, GreyView, to_grey
 from audits.planted import noisy
 from audits.registry import audit
 from audits.stats import Doubles, auc, auc_interval, auc_p_value, clopper_pearson, rows_by_subject
@@ -25,8 +25,9 @@ MIN_FOR_RATE = 100
 CONTROL_CONFIDENCE = 0.999  # one fit cohort in a thousand is refused by chance; a mismatched source is far out
 # Of the median squared distance to the nearest control image: narrow, so that one close image outweighs a crowd.
 KERNEL_WIDTH = 0.2
+N_AT_ONCE = 1024
 
-Scorer = Callable[[Floats, Floats, Floats], Doubles]
+Scorer = Callable[[Greys, Greys, Greys], Doubles]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +42,18 @@ class _Attack:
 
 @dataclass(frozen=True, kw_only=True)
 class _Arm:
-    """Grey images [N, H, W] of one arm and the rows of each of its subjects."""
+    """Images of one arm and the rows of each of its subjects."""
 
-    grey: Floats
+    images: ImageSet
     rows: list[NDArray[np.intp]]
 
     @classmethod
-    def of(cls, images: ImageSet, *, white: int) -> _Arm:
-        return cls(grey=to_grey(images, white=white), rows=rows_by_subject(images.subjects()))
+    def of(cls, images: ImageSet) -> _Arm:
+        return cls(images=images, rows=rows_by_subject(images.subjects()))
 
-    def every_other(self, start: int) -> Floats:
+    def every_other(self, start: int) -> ImageSet:
         """The images of every second subject."""
-        return self.grey[np.concatenate(self.rows[start::2])]
+        return self.images.select(np.concatenate(self.rows[start::2]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +61,17 @@ class _Arms:
     member: _Arm
     other: _Arm
     control: _Arm
-    synthetic: Floats
+    synthetic: ImageSet
+    white: int
+
+    def grey(self, *sets: ImageSet) -> GreyView:
+        return GreyView(sets=sets, white=self.white)
 
 
 @audit("membership_inference", question="Can one tell who was in the training data?")
 def membership_inference(data: AuditInput) -> list[Measurement]:
     """AUC, by subject, of two attacks that see the synthetic images only; `nearest` is the registered one."""
     others, control = unseen_arms(data)
-    white = white_level(data)
     attacks = (_nearest_attack(), _density_attack())
     reason = too_few(train=data.train, holdout=others, control=control)
     if reason:
@@ -75,18 +79,19 @@ def membership_inference(data: AuditInput) -> list[Measurement]:
     if mismatch := same_source(data):
         return [_report(attack)(status=Status.NOT_ASSESSABLE, reason=mismatch) for attack in attacks]
     arms = _Arms(
-        member=_Arm.of(data.train, white=white),
-        other=_Arm.of(others, white=white),
-        control=_Arm.of(control, white=white),
-        synthetic=to_grey(data.synthetic, white=white),
+        member=_Arm.of(data.train),
+        other=_Arm.of(others),
+        control=_Arm.of(control),
+        synthetic=data.synthetic,
+        white=white_level(data),
     )
     return [_measure(attack, arms, seed=data.seed) for attack in attacks]
 
 
 def _nearest_attack() -> _Attack:
-    def score(real: Floats, synthetic: Floats, control: Floats) -> Doubles:
-        near = registered_correlation(synthetic, real).max(axis=0)
-        return margin(near, registered_correlation(control, real).max(axis=0))
+    def score(real: Greys, synthetic: Greys, control: Greys) -> Doubles:
+        near, far = (nearest_query(images, real)[0] for images in (synthetic, control))
+        return margin(near, far)
 
     return _Attack(
         name="nearest",
@@ -99,13 +104,11 @@ def _nearest_attack() -> _Attack:
 def _density_attack() -> _Attack:
     embedding = raw_pixels()
 
-    def score(real: Floats, synthetic: Floats, control: Floats) -> Doubles:
-        at, near, far = (embedding.extract(images) for images in (real, synthetic, control))
-        to_synthetic, to_control = squared_distances(at, near), squared_distances(at, far)
-        width = KERNEL_WIDTH * float(np.median(to_control.min(axis=1))) + 1e-12
-        return np.asarray(
-            logsumexp(-to_synthetic / width, axis=1) - logsumexp(-to_control / width, axis=1), dtype=np.float64
-        )
+    def score(real: Greys, synthetic: Greys, control: Greys) -> Doubles:
+        at, near, far = (_extracted(embedding, images) for images in (real, synthetic, control))
+        width = KERNEL_WIDTH * float(np.median(_reduced(at, far, lambda square: square.min(axis=1)))) + 1e-12
+        densities = (_reduced(at, pool, lambda square: logsumexp(-square / width, axis=1)) for pool in (near, far))
+        return np.subtract(*densities)
 
     return _Attack(
         name="density_ratio",
@@ -113,6 +116,18 @@ def _density_attack() -> _Attack:
         source="after van Breugel et al. 2023, DOMIAS, arXiv:2302.12580",
         score=score,
     )
+
+
+def _extracted(embedding: Embedding, images: Greys) -> Floats:
+    blocks = (images[start : start + N_AT_ONCE] for start in range(0, len(images), N_AT_ONCE))
+    return np.concatenate([embedding.extract(block) for block in blocks])
+
+
+def _reduced(at: Floats, pool: Floats, reduce: Callable[[Floats], Floats]) -> Doubles:
+    """[N]: `reduce` of the squared distances of each row to the pool, of which a few rows are held at a time."""
+    step = max(N_AT_ONCE // 16, BLOCK_FLOATS // len(pool))
+    blocks = (squared_distances(at[start : start + step], pool) for start in range(0, len(at), step))
+    return np.concatenate([reduce(block) for block in blocks]).astype(np.float64)
 
 
 def _report(attack: _Attack) -> partial[Measurement]:
@@ -127,12 +142,14 @@ def _report(attack: _Attack) -> partial[Measurement]:
 
 
 def _measure(attack: _Attack, arms: _Arms, *, seed: int) -> Measurement:
-    members, others = _scores(attack, arms, arms.synthetic, arms.control.grey)
+    control = arms.grey(arms.control.images)
+    members, others = _scores(attack, arms, arms.grey(arms.synthetic), control)
     sizes = len(members), len(others)
     value = auc(members, others)
     low, high = auc_interval(value, *sizes)
-    planted = auc(*_scores(attack, arms, _half_planted(arms, seed=seed), arms.control.grey))
-    innocent = auc(*_scores(attack, arms, _leak_free(arms, seed=seed), arms.control.every_other(1)))
+    planted = auc(*_scores(attack, arms, _half_planted(arms, seed=seed), control))
+    other_half = arms.grey(arms.control.every_other(1))
+    innocent = auc(*_scores(attack, arms, _leak_free(arms, seed=seed), other_half))
     status, reason = _verdict(low, planted, innocent, sizes)
     return _report(attack)(
         status=status,
@@ -150,11 +167,10 @@ def _measure(attack: _Attack, arms: _Arms, *, seed: int) -> Measurement:
     )
 
 
-def _scores(attack: _Attack, arms: _Arms, synthetic: Floats, control: Floats) -> tuple[Doubles, Doubles]:
+def _scores(attack: _Attack, arms: _Arms, synthetic: Greys, control: Greys) -> tuple[Doubles, Doubles]:
     """Best score of each subject, members and others."""
-    real = np.concatenate([arms.member.grey, arms.other.grey])
-    score = attack.score(real, synthetic, control)
-    split = len(arms.member.grey)
+    score = attack.score(arms.grey(arms.member.images, arms.other.images), synthetic, control)
+    split = len(arms.member.images)
     members, others = (
         np.array([part[rows].max() for rows in arm.rows])
         for part, arm in ((score[:split], arms.member), (score[split:], arms.other))
@@ -162,15 +178,24 @@ def _scores(attack: _Attack, arms: _Arms, synthetic: Floats, control: Floats) ->
     return members, others
 
 
-def _half_planted(arms: _Arms, *, seed: int) -> Floats:
+def _half_planted(arms: _Arms, *, seed: int) -> GreyView:
     """Positive control: noisy copies of every second member, and as many images of the generator under test."""
-    copies = noisy(arms.member.every_other(0), np.random.default_rng(seed))
-    return np.concatenate([copies, arms.synthetic[: len(copies)]])
+    copies = _noisy(arms.member.every_other(0), arms.white, np.random.default_rng(seed))
+    return arms.grey(copies, arms.synthetic.select(np.arange(min(len(copies), len(arms.synthetic)))))
 
 
-def _leak_free(arms: _Arms, *, seed: int) -> Floats:
+def _leak_free(arms: _Arms, *, seed: int) -> GreyView:
     """Negative control: noisy images of people who are in neither arm."""
-    return noisy(arms.control.every_other(0), np.random.default_rng(seed))
+    return arms.grey(_noisy(arms.control.every_other(0), arms.white, np.random.default_rng(seed)))
+
+
+def _noisy(images: ImageSet, white: int, rng: np.random.Generator) -> ImageSet:
+    """The images in grey with a little noise, stored as they are."""
+    stored = np.empty(images.images.shape[:3], dtype=images.images.dtype)
+    for start in range(0, len(images), N_AT_ONCE):
+        block = to_grey(images.select(np.arange(start, min(start + N_AT_ONCE, len(images)))), white=white)
+        stored[start : start + N_AT_ONCE] = np.rint(noisy(block, rng) * white)
+    return ImageSet(images=stored, bits=images.bits)
 
 
 def _verdict(low: float, planted: float, innocent: float, sizes: tuple[int, int]) -> tuple[Status, str]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audits.neighbours import nearest, registered_correlation, squared_distances
-from audits.pixels import resize
+from audits.neighbours import nearest, nearest_query, nearest_registered, registered_correlation, squared_distances
+from audits.pixels import GreyView, resize, shrunk, to_grey
+from generators.data import ImageSet
 
 
 @given(
@@ -131,6 +132,31 @@ def test_registration_does_not_depend_on_the_block() -> None:
     queries, gallery = (np.random.default_rng(s).random((n, 40, 40)).astype(np.float32) for s, n in ((1, 7), (2, 9)))
     whole = registered_correlation(queries, gallery)
     np.testing.assert_allclose(registered_correlation(queries, gallery, block_floats=1), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1 << 22, 2000, 30])
+def test_the_best_by_row_and_by_column_are_those_of_the_matrix(block: int) -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = (ImageSet(images=rng.integers(0, 256, (n, 40, 36), dtype=np.uint8)) for n in (70, 130))
+    whole = registered_correlation(*(to_grey(arm, white=255) for arm in (queries, gallery)))
+    parts = tuple(gallery.select(part) for part in np.split(np.arange(130), [17, 60]))
+    views = GreyView(sets=(queries,), white=255), GreyView(sets=parts, white=255)
+    for axis, search in ((1, nearest_registered), (0, nearest_query)):
+        best, index = search(*views, block_floats=block)
+        np.testing.assert_allclose(best, whole.max(axis=axis), atol=1e-6)
+        np.testing.assert_array_equal(index, whole.argmax(axis=axis))
+
+
+@pytest.mark.parametrize("shape", [(40, 36), (40, 36, 3)])
+def test_a_view_gives_the_grey_images_of_its_sets(shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).integers(0, 4096, (20, *shape)).astype(np.uint16)
+    whole = ImageSet(images=images, bits=12)
+    view = GreyView(sets=(whole.select(np.arange(7)), whole.select(np.arange(7, 20))), white=4095)
+    grey = to_grey(whole, white=4095)
+    assert len(view) == 20
+    for rows in (slice(0, 20), slice(3, 5), slice(5, 9), slice(8, 99), slice(7, 7)):
+        np.testing.assert_array_equal(view[rows], grey[rows])
+    np.testing.assert_array_equal(shrunk(whole, 16, white=4095), resize(grey, 16))
 
 
 def test_a_constant_image_resembles_nothing() -> None:
