@@ -7,27 +7,24 @@ public images and the released ones alone, and may go along with them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from scipy import ndimage
 
 from audits.base import AuditInput, Measurement, Status
-from audits.checks import MIN_SUBJECTS, too_few, white_level
+from audits.checks import MIN_SUBJECTS, same_source, too_few, white_level
 from audits.embeddings import Embedding, multi_scale
 from audits.embeddings.choice import choose
-from audits.floor import equal_arms
 from audits.pixels import to_grey
 from audits.recognition import METHOD, Looks, Told, cross_validated, looks_of, taught_on_public, with_shares_of
 from audits.registry import audit
-from audits.stats import Doubles, auc_interval
+from audits.stats import Doubles, auc_interval, rows_by_subject
 from generators.data import ImageSet
 from generators.phantoms import can_draw, draw_phantoms
 
 MAX_IMAGES = 1000
-# As other fidelity figures, of which a report has a dozen; and as other audits refuse arms of different sources.
-LEVEL, CONTROL_CONFIDENCE = 0.99, 0.999
+LEVEL = 0.01  # as the other fidelity figures, of which a report has a dozen
 BLUR = 0.6  # pixels: what a control of slightly blurred real images must show
 MIN_FOR_RATE = 100
 PUBLIC_SEED = 30_000
@@ -36,14 +33,15 @@ STAYS = "it learned from private images and stays on site"
 MAY_LEAVE = "it learned from public images and the released ones alone and may leave the site"
 _SOURCE = "classifier two-sample test, Lopez-Paz and Oquab 2017, arXiv:1610.06545; interval Newcombe 2006, method 5"
 _CONTROLS = (
-    "synthetic images in the holdout's shares of labels, equal n; baseline: train in the place of synthetic; positive "
-    f"control: train blurred by {BLUR} pixels"
+    "one image a person, synthetic images in the holdout's shares of labels, equal n; baseline: train in the place of "
+    f"synthetic; positive control: train blurred by {BLUR} pixels"
 )
 _auditor = partial(
     Measurement,
     name="detectability.auditor",
     unit="AUC, synthetic against holdout",
-    method=f"{METHOD} of the run's extractor; cross-validated by subject; {_CONTROLS}; {STAYS}",
+    method=f"{METHOD} of the run's extractor; cross-validated by person, tested by new deals of "
+    f"people at level {LEVEL:.0%}; {_CONTROLS}; {STAYS}",
     source=_SOURCE,
 )
 _receiver = partial(
@@ -52,7 +50,7 @@ _receiver = partial(
     unit="AUC, synthetic against holdout",
     method=(
         f"{METHOD} of gradient histograms; taught on phantoms, which are public, against half of the synthetic images, "
-        f"asked about holdout and the other half; {_CONTROLS}; {MAY_LEAVE}"
+        f"asked about holdout and the other half, tested at level {LEVEL:.0%}; {_CONTROLS}; {MAY_LEAVE}"
     ),
     source=_SOURCE,
 )
@@ -62,16 +60,27 @@ _receiver = partial(
 def detectability(data: AuditInput) -> list[Measurement]:
     """AUC of a detector taught on the holdout itself, and of one taught on public images, with real against real."""
     reason = too_few(train=data.train, holdout=data.holdout, synthetic=data.synthetic)
-    shown = with_shares_of(data.holdout, data.synthetic, seed=data.seed)
-    if not reason and len(shown) < MIN_SUBJECTS:
-        reason = f"{len(shown)} synthetic images remain in the holdout's shares of labels, {MIN_SUBJECTS} are needed"
+    arms = {} if reason else _equal_arms(data)
+    if arms and len(arms["synthetic"]) < MIN_SUBJECTS:
+        reason = f"too few synthetic images remain in the holdout's shares of labels, {MIN_SUBJECTS} are needed"
     if reason:
         return [report(status=Status.NO_POWER, reason=reason) for report in (_auditor, _receiver)]
-    arms = {
-        name: arm.select(np.arange(min(MAX_IMAGES, len(arm))))
-        for name, arm in equal_arms(replace(data, synthetic=shown)).items()
-    }
+    if mismatch := same_source(data):
+        return [report(status=Status.NOT_ASSESSABLE, reason=mismatch) for report in (_auditor, _receiver)]
     return [_on_site(data, arms), _by_a_receiver(data, arms)]
+
+
+def _equal_arms(data: AuditInput) -> dict[str, ImageSet]:
+    """As many images of each arm, one a person, so that a person with many images weighs no more than another."""
+    rng = np.random.default_rng(data.seed)
+    real = {name: _one_each(arm, rng) for name, arm in (("holdout", data.holdout), ("train", data.train))}
+    shown = with_shares_of(real["holdout"], _one_each(data.synthetic, rng), seed=data.seed)
+    n = min(MAX_IMAGES, len(shown), *map(len, real.values()))
+    return {name: arm.select(rng.permutation(len(arm))[:n]) for name, arm in {**real, "synthetic": shown}.items()}
+
+
+def _one_each(arm: ImageSet, rng: np.random.Generator) -> ImageSet:
+    return arm.select(np.array([rng.choice(rows) for rows in rows_by_subject(arm.subjects())]))
 
 
 def _on_site(data: AuditInput, arms: Mapping[str, ImageSet]) -> Measurement:
@@ -126,10 +135,9 @@ def _phantoms_like(images: ImageSet, *, n: int) -> ImageSet | None:
 def _measure(report: partial[Measurement], told: Sequence[Told], details: Mapping[str, object]) -> Measurement:
     """told: synthetic against holdout; train against holdout; blurred train against holdout."""
     found, floor, planted = told
-    low, high = _interval(found, 0.95)
-    floor_low, floor_high = _interval(floor, 0.95)
-    status, reason = _verdict(found, floor, planted)
-    if not floor_low <= 0.5 <= floor_high and status is not Status.NOT_ASSESSABLE:
+    (low, high), (floor_low, floor_high) = _interval(found), _interval(floor)
+    status, reason = _verdict(found, planted)
+    if not floor_low <= 0.5 <= floor_high:
         reason = f"{reason}; real images alone give AUC {floor.auc:.2f} ({floor_low:.2f} to {floor_high:.2f})"
     return report(
         status=status,
@@ -137,35 +145,35 @@ def _measure(report: partial[Measurement], told: Sequence[Told], details: Mappin
         value=found.auc,
         ci_low=low,
         ci_high=high,
-        n={"holdout": found.n_real, "synthetic_images": found.n_made, "train": floor.n_made},
+        n={"holdout": len(found.real), "synthetic_images": len(found.made), "train": len(floor.made)},
         baseline=floor.auc,
         positive_control=planted.auc,
         negative_control=floor.auc,
-        details={"baseline_interval": {"low": floor_low, "high": floor_high}, **_rate_at_one_percent(found), **details},
+        details={
+            "p_value": found.p_value,
+            "baseline_interval": {"low": floor_low, "high": floor_high},
+            **_rate_at_one_percent(found),
+            **details,
+        },
     )
 
 
-def _verdict(found: Told, floor: Told, planted: Told) -> tuple[Status, str]:
-    floor_low, floor_high = _interval(floor, CONTROL_CONFIDENCE)
-    if not floor_low <= 0.5 <= floor_high:
-        return Status.NOT_ASSESSABLE, (
-            f"train is told from holdout without any synthetic image (AUC {floor.auc:.2f}): the arms differ in source"
-        )
-    if _interval(found, LEVEL)[0] > 0.5:
-        return Status.DETECTED, f"synthetic images are recognised, AUC {found.auc:.2f}"
-    if _interval(planted, LEVEL)[0] <= 0.5:
+def _verdict(found: Told, planted: Told) -> tuple[Status, str]:
+    if found.p_value <= LEVEL:
+        return Status.DETECTED, f"synthetic images are recognised (AUC {found.auc:.2f}, p = {found.p_value:.2g})"
+    if planted.p_value > LEVEL:
         return Status.NO_POWER, f"slightly blurred real images were not recognised either (AUC {planted.auc:.2f})"
     return Status.NOT_DETECTED, f"slightly blurred real images are recognised (AUC {planted.auc:.2f}), these are not"
 
 
-def _interval(told: Told, confidence: float) -> tuple[float, float]:
-    return auc_interval(told.auc, told.n_real, told.n_made, confidence=confidence)
+def _interval(told: Told) -> tuple[float, float]:
+    return auc_interval(told.auc, told.n_real, told.n_made)
 
 
 def _rate_at_one_percent(told: Told) -> dict[str, object]:
     """The share of synthetic images that is recognised where 1 % of the real ones are taken for synthetic."""
-    if told.n_real < MIN_FOR_RATE:
-        return {"tpr_at_1pct": None, "why": f"needs {MIN_FOR_RATE} people in holdout, there are {told.n_real}"}
+    if len(told.real) < MIN_FOR_RATE:
+        return {"tpr_at_1pct": None, "why": f"needs {MIN_FOR_RATE} people in holdout, there are {len(told.real)}"}
     return {"tpr_at_1pct": _above(told.made, told.real)}
 
 
