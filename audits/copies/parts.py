@@ -38,6 +38,10 @@ class Parts:
         parts = [self._block(_smoothed(queries[at]), known, candidates[at]) for at in query_blocks(len(queries))]
         return np.concatenate(parts)
 
+    def vector(self, grey: Floats) -> Floats:
+        """[N, 36 * n_components], of unit length: all parts where they lie; a product is their mean correlation."""
+        return self._of(_windows(_smoothed(grey), 0))[:, :, 0].reshape(len(grey), -1) / np.float32(len(STARTS))
+
     def _block(self, small: Floats, known: Floats, candidates: Rows) -> Floats:
         best = np.zeros(candidates.shape, dtype=np.float32)
         straight, mirrored = (self._of(_windows(images, 0))[:, :, 0] for images in (small, small[:, :, ::-1]))

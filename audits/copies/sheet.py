@@ -7,14 +7,19 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from audits.pixels import Floats
+from audits.stats import Doubles
 
 MOST_PAIRS = 24
 COLUMNS = 4
 CELL = 96  # pixels a side
 GAP = 6
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
 
 def pair_sheet(synthetic: Floats, train: Floats, pairs: Sequence[tuple[int, int]]) -> bytes:
@@ -33,6 +38,29 @@ def pair_sheet(synthetic: Floats, train: Floats, pairs: Sequence[tuple[int, int]
     stream = io.BytesIO()
     sheet.save(stream, format="PNG")
     return stream.getvalue()
+
+
+def shown_pairs(
+    flagged: Mask,
+    nearest: Rows,
+    score: Floats | Doubles,
+    synthetic: Floats,
+    train: Floats,
+    *,
+    names: Rows | None = None,
+) -> dict[str, object]:
+    """What a person needs to confirm or dismiss flags: the training image of each, and a sheet of those of most score.
+
+    flagged, nearest, score: [Q], of the synthetic images [Q, H, W]; nearest: rows of train. names: index [Q] of each in
+    the set that was handed in, where some were left out. Internal.
+    """
+    rows = np.flatnonzero(flagged)
+    at = np.arange(len(flagged)) if names is None else names
+    shown: dict[str, object] = {"nearest_train_index": {int(at[i]): int(nearest[i]) for i in rows}}
+    if len(rows):
+        first = rows[np.argsort(-score[rows], kind="stable")]
+        shown["sheet"] = as_text(pair_sheet(synthetic, train, [(int(i), int(nearest[i])) for i in first]))
+    return shown
 
 
 def as_text(png: bytes) -> str:
