@@ -1,0 +1,140 @@
+"""Images held against training people and against unseen ones: their scores, the alarm, the test, the flags."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audits.copies.calibration import best_among, hits_p_value
+from audits.copies.detector import CopyDetector, planted
+from audits.copies.matching import DETECTORS, Gallery, Matches
+from audits.copies.sheet import shown_pairs
+from audits.copies.visits import by_person
+from audits.copy_detector import p_values, threshold
+from audits.flags import flag_rows
+from audits.pixels import Floats, to_grey
+from audits.stats import Doubles
+from generators.data import ImageSet
+
+# A match that counts in the test of all images, in nats of surprise; fixed beforehand, as in the audit of memorisation.
+HIT = 12.0
+N_PLANTED = 20
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Real images, training images first, then those of unseen people; whose each is."""
+
+    grey: Floats
+    subjects: NDArray[np.str_]
+    n_train_images: int
+
+    @classmethod
+    def of(cls, train: ImageSet, unseen: ImageSet, *, white: int) -> Known:
+        arms = {"t": train, "u": unseen}
+        return cls(
+            grey=np.concatenate([to_grey(arm, white=white) for arm in arms.values()]),
+            subjects=np.concatenate([np.char.add(letter, arm.subjects()) for letter, arm in arms.items()]),
+            n_train_images=len(train),
+        )
+
+    @property
+    def members(self) -> Mask:
+        """[G]: which images are of train."""
+        return np.arange(len(self.grey)) < self.n_train_images
+
+    @property
+    def n_members(self) -> int:
+        return len(np.unique(self.subjects[self.members]))
+
+    @property
+    def n_unseen(self) -> int:
+        return len(np.unique(self.subjects[~self.members]))
+
+    @property
+    def n_deals(self) -> int:
+        """In how many ways it could be dealt who was trained on."""
+        return math.comb(self.n_members + self.n_unseen, self.n_members)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """matches, score: of the asked images [Q, H, W] with all known ones. ours, mirrored: best score [Q] with training
+    images, with others. real: that of each unseen person with training images. cut: the score that raises the alarm.
+    """
+
+    detector: CopyDetector
+    known: Known
+    gallery: Gallery
+    asked: Floats
+    matches: Matches
+    score: Floats
+    ours: Doubles
+    mirrored: Doubles
+    real: Doubles
+    cut: float
+
+    def leak(self, *, n_deals: int, seed: int) -> float:
+        """P-value of "nothing leaked", by dealing anew who was trained on."""
+        names, number = np.unique(self.known.subjects, return_inverse=True)
+        members, person = np.char.startswith(names, "t"), number[self.matches.candidates]
+        return hits_p_value(self.score > HIT, person, members, n_draws=n_deals, seed=seed)
+
+    def recalls(self, *, seed: int) -> dict[str, float]:
+        """What share of planted copies raises the alarm, by transform; of few training images each several times."""
+        rng = np.random.default_rng(seed)
+        sources = self.known.grey[np.resize(rng.permutation(self.known.n_train_images), N_PLANTED)]
+        copies = planted(sources, rng)
+        best = _best(self.detector, self.gallery, np.concatenate(list(copies.values())), self.known.members)
+        parts = np.split(best > self.cut, len(copies))
+        return {name: float(part.mean()) for name, part in zip(copies, parts, strict=True)}
+
+    def shown(self, flagged: Mask, identical: Mask) -> dict[str, object]:
+        """Flags, each with its nearest training image, and the sheet by which a person confirms or dismisses them."""
+        candidates = self.matches.candidates
+        column = np.where(self.known.members[candidates], self.score, -1).argmax(axis=1)[:, None]
+        nearest = np.take_along_axis(candidates, column, axis=1)[:, 0]
+        evidence = np.take_along_axis(self.matches.evidence, column[..., None], axis=1)[:, 0]
+        detectors = [DETECTORS[i] for i in self.detector.fusion.surprise(evidence).argmax(axis=1)]
+        image_p = p_values(self.ours, self.real, self.mirrored[None])
+        flags = flag_rows(flagged, identical, image_p, detectors)
+        return {"flags": flags, **shown_pairs(flagged, nearest, self.ours, self.asked, self.known.grey)}
+
+
+def compare(detector: CopyDetector, known: Known, asked: Floats, *, alarm_rate: float) -> Compared:
+    """Hold images [Q, H, W] against the known people. No unseen person is matched with himself."""
+    gallery = detector.matcher.gallery(known.grey, known.subjects)
+    members = known.members
+    matches, score = detector.match(asked, gallery)
+    ours, mirrored = (best_among(score, matches.candidates, arm).astype(np.float64) for arm in (members, ~members))
+    strangers = known.subjects[~members]
+    real = by_person(_best(detector, gallery, known.grey[~members], members, subjects=strangers), strangers)
+    return Compared(
+        detector=detector,
+        known=known,
+        gallery=gallery,
+        asked=asked,
+        matches=matches,
+        score=score,
+        ours=ours,
+        mirrored=mirrored,
+        real=real,
+        cut=threshold(real, mirrored[None], alarm_rate=alarm_rate),
+    )
+
+
+def _best(
+    detector: CopyDetector,
+    gallery: Gallery,
+    grey: Floats,
+    members: Mask,
+    *,
+    subjects: NDArray[np.str_] | None = None,
+) -> Doubles:
+    matches, score = detector.match(grey, gallery, subjects=subjects)
+    return best_among(score, matches.candidates, members).astype(np.float64)
