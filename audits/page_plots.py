@@ -31,7 +31,8 @@ def all_plots(measurements: Sequence[Measurement]) -> Iterable[str]:
         yield from _margins(found["nearest_copies.copy_rate"].internal)
     if "memorisation.copy_rate" in found:
         yield from _surprise(found["memorisation.copy_rate"].internal)
-        yield from _flagged_pairs(found["memorisation.copy_rate"].internal)
+    for m in measurements:
+        yield from _flagged_pairs(m)
 
 
 def _fidelity(measurements: Sequence[Measurement]) -> Iterable[str]:
@@ -81,12 +82,12 @@ def _surprise(copies: Mapping[str, object]) -> Iterable[str]:
         yield _figure("How much like a copy, by five detectors", plots.histogram(groups, cut, axis="surprise, in nats"))
 
 
-def _flagged_pairs(copies: Mapping[str, object]) -> Iterable[str]:
+def _flagged_pairs(m: Measurement) -> Iterable[str]:
     """Flagged images beside their nearest training image."""
-    if "sheet" in copies:
-        image = f'<img alt="" src="data:image/png;base64,{escape(str(copies["sheet"]))}">'
-        caption = "Flagged images, each with its nearest training image to its right"
-        yield f"<figure class='wide'><figcaption>{caption}</figcaption>{image}</figure>"
+    if "sheet" in m.internal:
+        image = f'<img alt="" src="data:image/png;base64,{escape(str(m.internal["sheet"]))}">'
+        caption = f"Flagged images, each with its nearest training image to its right: {title(m)}"
+        yield f"<figure class='wide'><figcaption>{escape(caption)}</figcaption>{image}</figure>"
 
 
 def _floats(values: object) -> list[float]:

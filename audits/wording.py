@@ -55,18 +55,6 @@ WORDS: Mapping[str, Words] = {
         not_detected="Nobody was recognised in more than {high} of the synthetic images, at 95 % confidence.",
         percent=True,
     ),
-    "rare_cell_extraction.label": Words(
-        title="Copies among draws of the rarest label",
-        detected="Copies were found: {low} to {high} of the draws of the rarest label, beyond real unseen people.",
-        not_detected="Copies were not detected above {high} of the draws of the rarest label at 95 % confidence.",
-        percent=True,
-    ),
-    "rare_cell_extraction.cell": Words(
-        title="Copies among draws of the rarest label, sex and age group",
-        detected="Copies were found: {low} to {high} of the draws of the rarest group, beyond real unseen people.",
-        not_detected="Copies were not detected above {high} of the draws of the rarest group at 95 % confidence.",
-        percent=True,
-    ),
     "membership_inference.nearest": Words(
         title="Who was in the training data (nearest image)",
         detected="Members can be told from other people: AUC {value}, where 0.50 is guessing.",
@@ -261,6 +249,12 @@ _SINGLING_OUT = Words(
     not_detected="Not detected for more than {high} of the guesses beyond chance, at 95 % confidence.",
     percent=True,
 )
+_RARE_CELL = Words(
+    title="Copies among draws of the rarest {grouping}",
+    detected="Copies were found: {low} to {high} of the draws, beyond what real unseen people give.",
+    not_detected="Copies were not detected above {high} of the draws at 95 % confidence.",
+    percent=True,
+)
 _PREFIXES = {
     "group_gaps.tpr.": _ERRORS,
     "group_gaps.": _GAP,
@@ -269,6 +263,7 @@ _PREFIXES = {
     "cell_fidelity.coverage.": _CELL_VARIETY,
     "attribute_inference.": _ATTRIBUTE,
     "singling_out.": _SINGLING_OUT,
+    "rare_cell_extraction.": _RARE_CELL,
 }
 
 
