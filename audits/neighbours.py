@@ -100,7 +100,7 @@ def nearest_registered(
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Each query's best `registered_correlation` [Q] and the gallery image that has it [Q]: the maximum of each row.
 
-    The matrix is never held: beside the images, memory holds a few blocks of `block_floats`. Images as like as each
+    The matrix is never held: beside the images, memory holds some nine blocks of `block_floats`. Images as like as each
     other to seven digits are ties, of which either may be named.
     """
     best, index = np.full(len(queries), -2, dtype=np.float32), np.zeros(len(queries), dtype=np.intp)
