@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from audits.base import AuditInput, Law, Measurement, ReleaseMode
 from audits.copies.detector import CopyDetector, learn_detector
@@ -183,3 +184,27 @@ def _joined(first: ImageSet, second: ImageSet) -> ImageSet:
 def _without(label: str, images: ImageSet) -> ImageSet:
     assert images.label is not None
     return images.select(images.label != label)
+
+
+@pytest.mark.proofs
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("seed", range(12))
+def test_innocence_does_not_depend_on_the_split(rare: AuditInput, tmp_path: Path, seed: int) -> None:
+    """Who was trained on, who is unseen and whom the generator draws are dealt anew."""
+    everybody = _joined(_joined(rare.train, rare.holdout), rare.synthetic)
+    dealt = everybody.select(np.random.default_rng(seed).permutation(len(everybody)))
+    ends = np.cumsum([len(rare.train), len(rare.holdout)])
+    train, holdout, drawn = (dealt.select(part) for part in np.split(np.arange(len(dealt)), ends))
+    data = replace(
+        rare,
+        train=replace(train, subject=_names("t", train)),
+        holdout=replace(holdout, subject=_names("h", holdout)),
+        generator=folder_of(drawn, tmp_path / "folder"),
+        seed=seed,
+    )
+    found = _measured(data)
+    assert "detected" not in {found[name].status.value for name in (LABEL, CELL)}, [m.reason for m in found.values()]
+
+
+def _names(letter: str, images: ImageSet) -> NDArray[np.str_]:
+    return np.array([f"{letter}{i}" for i in range(len(images))])
