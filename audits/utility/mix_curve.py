@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from audits.base import AuditInput, Measurement, Status
 from audits.checks import too_few, white_level
-from audits.judges import METHOD, Lesson, assessable, common_labels, lesson
+from audits.judges import MAX_TAUGHT, METHOD, Lesson, assessable, at_most, common_labels, lesson
 from audits.mixing.curve import HALF, HALF_AND_MADE, REAL, SPECIFICITY, WRONG, Curve, trace
 from audits.mixing.reading import Point, read_curve, read_point
-from audits.mixing.shares import n_asked
+from audits.mixing.shares import SHARES, n_asked
 from audits.registry import audit
 from audits.stats import percentile_interval
 
@@ -60,8 +60,8 @@ def mix_curve(data: AuditInput) -> list[Measurement]:
     """Differences of AUC, macro and by label, and of the rarest label's sensitivity, from real images alone."""
     if reason := assessable(data):
         return [report(status=Status.NOT_ASSESSABLE, reason=reason) for report in (_auc, _rarest)]
-    labels, white = common_labels(data), white_level(data)
-    real, made, test = (lesson(arm, labels, white=white) for arm in (data.train, data.synthetic, data.holdout))
+    labels = common_labels(data)
+    real, made, test = _lessons(data, labels)
     asked = n_asked(len(real))
     reason = too_few(train=data.train, holdout=data.holdout)
     if not reason and len(made) < min(asked.values()):
@@ -73,9 +73,20 @@ def mix_curve(data: AuditInput) -> list[Measurement]:
     short = [
         f"{share} needs {n} synthetic images, there are {len(made)}" for share, n in asked.items() if n > len(made)
     ]
-    n = {"train": data.train.n_subjects, "holdout": data.holdout.n_subjects, "synthetic_images": len(made)}
+    n = {"train": _everybody(real), "holdout": _everybody(test), "synthetic_images": len(made)}
     figures = (_macro(curve, labels), _sensitivity(labels[rarest], _people(test, rarest)))
     return [_measure(figure, curve, n=n, left_out=short) for figure in figures]
+
+
+def _lessons(data: AuditInput, labels: Sequence[str]) -> Iterator[Lesson]:
+    """Of train, synthetic and holdout; of very large arms as many images as the largest share may teach."""
+    limits = ((data.train, int(MAX_TAUGHT / max(SHARES))), (data.synthetic, MAX_TAUGHT), (data.holdout, MAX_TAUGHT))
+    for arm, limit in limits:
+        yield lesson(at_most(arm, limit, seed=data.seed), labels, white=white_level(data))
+
+
+def _everybody(arm: Lesson) -> int:
+    return len(np.unique(arm.subjects))
 
 
 def _people(arm: Lesson, label: int) -> int:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from audits.base import AuditInput, Measurement, Status
-from audits.judges import Lesson
+from audits.judges import Lesson, at_most
 from audits.mixing.reading import Point, Reading, read_curve, read_point
 from audits.mixing.shares import halves_of, n_asked, stratified_order
 from audits.registry import list_audits
+from generators.data import ImageSet
 from generators.phantoms import draw_phantoms
 from tests.audits.arms import without_columns
 
@@ -143,6 +144,13 @@ def test_every_beginning_of_the_order_holds_the_labels_evenly() -> None:
     for n in (10, 20, 50):
         assert np.abs(np.bincount(classes[order[:n]]) - n * np.array([0.6, 0.3, 0.1])).max() <= 1
     assert n_asked(100) == {"25 %": 25, "50 %": 50, "100 %": 100, "200 %": 200}
+
+
+def test_of_a_large_arm_whole_people_are_taught() -> None:
+    arm = ImageSet(images=np.zeros((30, 2, 2), np.uint8), subject=np.repeat(np.arange(10), 3).astype(str))
+    assert at_most(arm, 30, seed=0) is arm
+    few = at_most(arm, 12, seed=0)
+    assert (len(few), few.n_subjects) == (12, 4)
 
 
 def test_halves_share_no_person() -> None:
