@@ -14,7 +14,7 @@ from generators.data import ImageSet
 
 Floats = NDArray[np.float32]
 
-BLOCK_PIXELS = 1 << 22
+BLOCK_PIXELS = 1 << 20
 
 
 def to_grey(images: ImageSet, *, white: int) -> Floats:
