@@ -140,7 +140,7 @@ def _measure(
     n_linked, n_innocent = int((scores.synthetic > cut).sum()), int((scores.unseen > cut).sum())
     value, low, high = excess_rate(n_linked, n, n_innocent, len(scores.unseen))
     power = float((scores.pairs > cut).mean())
-    status, reason = _verdict(p_value, power, len(scores.pairs), f"{n_linked} of {n} images linked")
+    status, reason = _verdict(p_value, power, f"{n_linked} of {n} images linked")
     return _linked(
         status=status,
         reason=reason,
@@ -200,8 +200,8 @@ def _leak(matcher: VisitMatcher, people: _People, found: Likeness, *, seed: int)
     return links_p_value(found, person, members, ordinary=matcher.ordinary, n_draws=N_DRAWS, seed=seed)
 
 
-def _verdict(p_value: float, power: float, n_pairs: int, linked: str) -> tuple[Status, str]:
-    known = f"the matcher links {power:.0%} of {n_pairs} real pairs of visits of unseen people"
+def _verdict(p_value: float, power: float, linked: str) -> tuple[Status, str]:
+    known = f"the matcher links {power:.0%} of the real pairs of visits of unseen people"
     if p_value <= LEVEL:
         return Status.DETECTED, f"{linked}, more than chance gives (p = {p_value:.3f}); {known}"
     if power < MIN_POWER:
