@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audits.stats import Doubles, Interval, auc, auc_interval, clopper_pearson, rows_by_subject
 from generators.data import ImageSet
@@ -14,6 +15,7 @@ from generators.scoring.base import ImageScorer
 # Steps of a reference or of a planted leak: seconds for a small network, a minute for one that denoises pixels.
 N_STEPS = 200
 N_PLANTED = 100
+MOST_PEOPLE = 2000
 # How much of the difficulty is taken off. The whole is best against weights that hardly remember, none against weights
 # that know every member as well as any other: half loses little in either case.
 CALIBRATION = 0.5
@@ -27,6 +29,14 @@ class Arms:
     member: ImageSet
     other: ImageSet
 
+    @classmethod
+    def of(cls, member: ImageSet, other: ImageSet, *, seed: int) -> Arms:
+        """At most 2,000 people of each: time grows with them, and what they tell hardly does."""
+        return cls(
+            member=member.select(some_of(member, MOST_PEOPLE, seed=seed)),
+            other=other.select(some_of(other, MOST_PEOPLE, seed=seed)),
+        )
+
     def ask(self, scorer: ImageScorer) -> Doubles:
         """[N] of all images."""
         return np.concatenate([scorer.scores(self.member), scorer.scores(self.other)])
@@ -37,14 +47,18 @@ class Arms:
         return _best(members, self.member), _best(others, self.other)
 
     def planted(self, seed: int) -> ImageSet:
-        """Half of the members, at most 100: those that a leak is planted of."""
-        return half_of(self.member, seed=seed, most=N_PLANTED)
+        """The images of half of the members, at most 100: those that a leak is planted of."""
+        return self.member.select(self._planted_rows(seed))
 
-    def of_planted(self, scores: Doubles, planted: ImageSet) -> tuple[Doubles, Doubles]:
+    def of_planted(self, scores: Doubles, seed: int) -> tuple[Doubles, Doubles]:
         """As `by_subject`, of the planted members and the others."""
-        own = np.isin(np.unique(self.member.subjects()), planted.subjects())
+        subjects = self.member.subjects()
+        own = np.isin(np.unique(subjects), subjects[self._planted_rows(seed)])
         members, others = self.by_subject(scores)
         return members[own], others
+
+    def _planted_rows(self, seed: int) -> NDArray[np.intp]:
+        return some_of(self.member, min(N_PLANTED, self.member.n_subjects // 2), seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +88,17 @@ def loss_attack(target: ImageScorer, planted: ImageScorer, arms: Arms, control: 
 
     Difficulty calibration after Watson et al. 2022, arXiv:2111.08440. planted: taught on `arms.planted(seed)`.
     """
-    first = half_of(control, seed=seed)
-    second = control.select(~np.isin(control.subjects(), first.subjects()))
-    known = [arms.ask(target.taught(half, n_steps=N_STEPS, seed=seed, afresh=True)) for half in (first, second)]
+    first = some_of(control, control.n_subjects // 2, seed=seed)
+    halves = (first, np.setdiff1d(np.arange(len(control)), first))
+    known = [arms.ask(target.taught(control.select(half), n_steps=N_STEPS, seed=seed, afresh=True)) for half in halves]
     difficulty = CALIBRATION * np.mean(known, axis=0)
     members, others = arms.by_subject(arms.ask(target) - difficulty)
-    chosen = arms.planted(seed)
+    with_leak = arms.of_planted(arms.ask(planted) - difficulty, seed)
     return Found(
         members=members,
         others=others,
-        planted=auc(*arms.of_planted(arms.ask(planted) - difficulty, chosen)),
-        n_planted=chosen.n_subjects,
+        planted=auc(*with_leak),
+        n_planted=len(with_leak[0]),
         innocent=auc(*arms.by_subject(known[0] - CALIBRATION * known[1])),
     )
 
@@ -95,13 +109,13 @@ def ratio_attack(
     """Offline LiRA (Carlini et al. 2022, arXiv:2112.03570): how far each score lies beyond those of the shadows."""
     known = np.stack([arms.ask(shadow) for shadow in shadows])
     members, others = arms.by_subject(likelihood_ratio(arms.ask(target), known))
-    chosen = arms.planted(seed)
+    with_leak = arms.of_planted(likelihood_ratio(arms.ask(planted), known), seed)
     left_out = [likelihood_ratio(known[i], np.delete(known, i, axis=0)) for i in range(len(known))]
     return Found(
         members=members,
         others=others,
-        planted=auc(*arms.of_planted(likelihood_ratio(arms.ask(planted), known), chosen)),
-        n_planted=chosen.n_subjects,
+        planted=auc(*with_leak),
+        n_planted=len(with_leak[0]),
         innocent=float(np.mean([auc(*arms.by_subject(scores)) for scores in left_out])),
     )
 
@@ -134,11 +148,11 @@ def rates(found: Found) -> dict[str, object]:
     return figures | {"roc": {f"{rate:g}": _n_found(found, rate) / len(found.members) for rate in shown}}
 
 
-def half_of(images: ImageSet, *, seed: int, most: int | None = None) -> ImageSet:
-    """The images of half of the subjects, at most so many of them."""
+def some_of(images: ImageSet, n: int, *, seed: int) -> NDArray[np.intp]:
+    """Rows, in order, of the images of at most n subjects, drawn by seed."""
     rows = rows_by_subject(images.subjects())
-    drawn = np.random.default_rng(seed).permutation(len(rows))[: len(rows) // 2][:most]
-    return images.select(np.sort(np.concatenate([rows[i] for i in drawn])))
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:n]
+    return np.sort(np.concatenate([rows[i] for i in drawn]))
 
 
 def _n_found(found: Found, rate: float) -> int:

@@ -77,16 +77,17 @@ class _Attacked:
     seed: int
 
     @classmethod
-    def of(cls, folder: Path, arms: Arms, control: ImageSet, *, seed: int) -> _Attacked:
+    def of(cls, folder: Path, data: AuditInput, others: ImageSet, control: ImageSet) -> _Attacked:
         """Raises GeneratorError where its weights score no image, or not these."""
-        card, target = load_card(folder), load_scorer(folder)
+        card, target, seed = load_card(folder), load_scorer(folder), data.seed
+        arms = Arms.of(data.train, others, seed=seed)
         return cls(
             card=card,
             target=target,
             planted=target.taught(arms.planted(seed), n_steps=N_STEPS, seed=seed),
             arms=arms,
             control=control,
-            named=card.data_digest == arms.member.digest,
+            named=card.data_digest == data.train.digest,
             seed=seed,
         )
 
@@ -101,7 +102,7 @@ def membership_from_weights(data: AuditInput, shadows: Shadows) -> list[Measurem
     if mismatch := same_source(data):
         return _without(Status.NOT_ASSESSABLE, mismatch)
     try:
-        attacked = _Attacked.of(data.generator, Arms(member=data.train, other=others), control, seed=data.seed)
+        attacked = _Attacked.of(data.generator, data, others, control)
         found = loss_attack(attacked.target, attacked.planted, attacked.arms, control, seed=data.seed)
     except GeneratorError as error:
         return _without(Status.NOT_ASSESSABLE, str(error))

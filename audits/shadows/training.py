@@ -27,6 +27,7 @@ from generators.folder import CARD, strict_json
 from generators.runner import train_generator
 
 COMMAND = "python -m audits weights"
+FEWEST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,10 @@ def plan_shadows(
     """n shadows of the card, each of another half of the people; folders lie in `place`.
 
     public: the images that the card's generator learned from before, where it names the operator's.
-    Raises AuditError where these are needed and are not given, or where the base of a fine-tuned network is.
+    Raises AuditError for too few, and where public data is needed and not given.
     """
+    if n < FEWEST:
+        raise AuditError(f"{n} shadow generators", remedy=f"train at least {FEWEST}")
     _require_public(card, public)
     rows = rows_by_subject(people.subjects())
     shadows = []

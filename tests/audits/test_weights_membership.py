@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,38 +12,29 @@ import typer
 from scipy import stats
 from typer.testing import CliRunner
 
-from audits.base import AuditInput, Law, Measurement, ReleaseMode, Status
+from audits.base import AuditError, AuditInput, Law, ReleaseMode, Status
 from audits.page import render_html
 from audits.privacy.weights_membership import weights_membership
 from audits.registry import run_audits
 from audits.report import Audience
 from audits.shadows import attack
-from audits.shadows.attack import Arms, Found, half_of, likelihood_ratio, loss_attack, rates, ratio_attack
+from audits.shadows.attack import Found, likelihood_ratio, rates
 from audits.shadows.command import weights_command
-from audits.shadows.measuring import Shadows, membership_from_weights
-from audits.shadows.training import plan_shadows, train_shadow, train_shadows
-from audits.stats import Doubles
+from audits.shadows.measuring import Shadows
+from audits.shadows.training import in_processes, plan_shadows, train_shadow, train_shadows
 from audits.verdicts import decide
-from generators.base import CellCount, GeneratorCard
 from generators.data import ImageSet
-from generators.folder import load_card, save_tensors, write_card
-from generators.networks.checkpoints import network_tensors
+from generators.folder import load_card, write_card
 from generators.phantoms import draw_phantoms
-from generators.privacy import PrivacyBudget
-from generators.runner import sample_generator, train_generator
-from generators.scoring.base import ImageScorer, NetworkScorer
-from generators.scoring.loading import load_scorer
 from tests.audits.arms import statuses, with_few_people
+from tests.audits.leaking_weights import N_UNSEEN, NO_TIME, SMALL_VAE, N, found_by, trained, vae_of
 
-N, N_UNSEEN = 60, 120
-SMALL_VAE = {"public_steps": 0, "n_steps": 1, "batch_size": 20, "width": 16, "n_latents": 16, "checkpoint_every": 1}
-NO_TIME = Shadows(n=3, most_seconds=0.0)
 SMALL = Shadows(n=4, most_seconds=None)
 
 
 @pytest.fixture(scope="module")
 def cohort() -> ImageSet:
-    return draw_phantoms(n_subjects=2 * N + 2 * N_UNSEEN, size=16, seed=3, max_images=1).images
+    return draw_phantoms(n_subjects=2 * N + 2 * N_UNSEEN, size=16, seed=7, max_images=1).images
 
 
 @pytest.fixture(scope="module")
@@ -55,46 +45,22 @@ def arms(cohort: ImageSet) -> AuditInput:
     return AuditInput(train=train, holdout=holdout, control=control, synthetic=others)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer steps of references and planted leaks: these images are small."""
-    monkeypatch.setattr(attack, "N_STEPS", 120)
-    monkeypatch.setattr("audits.shadows.measuring.N_STEPS", 120)
-
-
-def trained(
-    name: str, images: ImageSet, out: Path, config: Mapping[str, object], *, epsilon: float | None = None
-) -> GeneratorCard:
-    budget = PrivacyBudget.without_privacy(public_n_subjects=N)
-    if epsilon:
-        budget = PrivacyBudget(target_epsilon=epsilon, public_n_subjects=N, accountant="rdp")
-    return train_generator(
-        name=name, images=images, budget=budget, config=config, out=out, device="cpu", even_if_drowned=True
-    )
-
-
-def vae_of(images: ImageSet, named: ImageSet, out: Path, *, n_steps: int) -> Path:
-    """A folder whose card names `named` and whose weights learned `images` by plain steps: fast, without privacy."""
-    trained("vae", named, out, SMALL_VAE)
-    scorer = load_scorer(out).taught(images, n_steps=n_steps, seed=0, afresh=True)
-    assert isinstance(scorer, NetworkScorer)
-    save_tensors(out / "network.safetensors", network_tensors(scorer.network))
-    return out
+def fewer_steps(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """Of references and planted leaks: these images are small."""
+    monkeypatch.setattr(attack, "N_STEPS", n)
+    monkeypatch.setattr("audits.shadows.measuring.N_STEPS", n)
 
 
 @pytest.fixture(scope="module")
 def overfitted(arms: AuditInput, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return vae_of(arms.train, arms.train, tmp_path_factory.mktemp("overfitted") / "g", n_steps=600)
-
-
-def found_by(data: AuditInput, folder: Path, shadows: Shadows = NO_TIME) -> dict[str, Measurement]:
-    measurements = membership_from_weights(replace(data, generator=folder), shadows)
-    return {m.name.removeprefix("weights_membership."): m for m in measurements}
+    return vae_of(arms.train, arms.train, tmp_path_factory.mktemp("overfitted") / "g", n_steps=1000)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
-def test_an_overfitted_vae_is_detected_by_its_weights(arms: AuditInput, overfitted: Path) -> None:
+def test_an_overfitted_vae_is_detected_by_its_weights(
+    arms: AuditInput, overfitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer_steps(monkeypatch, 150)
     found = found_by(arms, overfitted)
     loss = found["loss"]
     assert (loss.status, loss.law, loss.release_mode) == (Status.DETECTED, Law.INFERENCE, ReleaseMode.WEIGHTS)
@@ -109,34 +75,39 @@ def test_an_overfitted_vae_is_detected_by_its_weights(arms: AuditInput, overfitt
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
-def test_a_vae_that_never_saw_the_members_is_not_accused(arms: AuditInput, tmp_path: Path) -> None:
+def test_a_vae_that_never_saw_the_members_is_not_accused(
+    arms: AuditInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer_steps(monkeypatch, 60)
     loss = found_by(arms, vae_of(arms.synthetic, arms.train, tmp_path / "g", n_steps=200))["loss"]
     assert loss.status is Status.NOT_DETECTED
     assert loss.positive_control is not None
     assert loss.positive_control > 0.8
 
 
-@pytest.mark.usefixtures("quick")
-def test_statistics_without_noise_are_detected_by_both_attacks_and_noisy_ones_are_not(
-    arms: AuditInput, tmp_path: Path
-) -> None:
-    for name, epsilon in (("plain", None), ("private", 8.0)):
-        trained("latent-statistics", arms.train, tmp_path / name, {"n_components": 40}, epsilon=epsilon)
-    plain, private = (found_by(arms, tmp_path / name, SMALL) for name in ("plain", "private"))
-    assert {m.status for m in plain.values()} == {Status.DETECTED}
-    assert float(plain["lira"].details["tpr_at_1pct"]) > 0.5  # type: ignore[arg-type]
-    # Noise is the trainer's own and differs each time: by chances of 1 in 10,000.
-    assert all((m.p_value or 0) > 1e-4 for m in private.values())
-    assert all((m.positive_control or 0) > 0.9 for m in private.values())
-    assert all(0.3 < (m.negative_control or 0) < 0.7 for m in (*plain.values(), *private.values()))
+def test_statistics_without_noise_are_detected_by_both_attacks(arms: AuditInput, tmp_path: Path) -> None:
+    trained("latent-statistics", arms.train, tmp_path / "g", {"n_components": 40})
+    found = found_by(arms, tmp_path / "g", SMALL)
+    assert {m.status for m in found.values()} == {Status.DETECTED}
+    assert float(found["lira"].details["tpr_at_1pct"]) > 0.5  # type: ignore[arg-type]
+    assert all(0.3 < (m.negative_control or 0) < 0.7 for m in found.values())
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_private_vae_is_not_accused(arms: AuditInput, tmp_path: Path) -> None:
+def test_private_statistics_are_not_accused(arms: AuditInput, tmp_path: Path) -> None:
+    """Noise is the trainer's own and differs each time: the middle one of three releases is judged."""
+    for number in range(3):
+        trained("latent-statistics", arms.train, tmp_path / f"{number}", {"n_components": 40}, epsilon=8.0)
+    first, *rest = (found_by(arms, tmp_path / f"{n}", SMALL if n == 0 else NO_TIME) for n in range(3))
+    assert sorted(float(found["loss"].p_value or 0) for found in (first, *rest))[1] > 1e-3
+    assert (first["lira"].p_value or 0) > 1e-5
+    assert all((m.positive_control or 0) > 0.9 for m in first.values())
+
+
+def test_a_private_vae_is_not_accused(arms: AuditInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer_steps(monkeypatch, 20)
     config = {**SMALL_VAE, "public_steps": 20, "n_steps": 5, "width": 8, "n_latents": 8}
     trained("vae", arms.train, tmp_path / "g", config, epsilon=8.0)
-    assert (found_by(arms, tmp_path / "g")["loss"].p_value or 0) > 1e-4
+    assert (found_by(arms, tmp_path / "g")["loss"].p_value or 0) > 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +181,8 @@ def test_shadows_are_kept_resumed_and_spread(arms: AuditInput, statistics: Path,
     assert len({shadow.folder for shadow in planned}) == len({shadow.images.digest for shadow in planned}) == 3
     assert all(shadow.images.n_subjects == N_UNSEEN // 2 for shadow in planned)
     assert {s.folder for s in plan_shadows(card, control, tmp_path, n=3, seed=1)}.isdisjoint(s.folder for s in planned)
+    with pytest.raises(AuditError, match="at least 3"):
+        plan_shadows(card, control, tmp_path, n=2, seed=0)
     planned[1].folder.mkdir(parents=True)
     (planned[1].folder / "run.json").write_text('{"name": "of a killed run"}')
     asked: list[Path] = []
@@ -225,7 +198,7 @@ def test_shadows_are_kept_resumed_and_spread(arms: AuditInput, statistics: Path,
         (card.name, card.seed, tuple(card.labels), card.budget)
     }
     before = (folders[0] / "generator.json").stat().st_mtime_ns
-    assert train_shadow(planned[0]) == folders[0]
+    assert in_processes(1)(train_shadow, planned) == folders
     assert (folders[0] / "generator.json").stat().st_mtime_ns == before
 
 
@@ -277,85 +250,3 @@ def test_rates_are_given_where_enough_others_set_them() -> None:
     few = rates(replace(found, others=others[:150]))
     assert few["tpr_at_0.1pct"] is None
     assert set(few["roc"]) == {"0.01", "0.03", "0.1", "0.3"}  # type: ignore[call-overload]
-
-
-@dataclass
-class Remembered:
-    """A scorer whose answers on a pool are remembered, so that 200 deals of the same people cost one."""
-
-    inner: ImageScorer
-    pool: ImageSet
-    known: dict[str, Remembered] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        scores = self.inner.scores(self.pool)
-        self.table = {image.tobytes(): score for image, score in zip(self.pool.images, scores, strict=True)}
-
-    def scores(self, images: ImageSet) -> Doubles:
-        return np.array([self.table[image.tobytes()] for image in images.images])
-
-    def taught(self, images: ImageSet, *, n_steps: int, seed: int, afresh: bool = False) -> Remembered:
-        key = f"{images.digest} {afresh}"
-        if key not in self.known:
-            inner = self.inner.taught(images, n_steps=n_steps, seed=seed, afresh=afresh)
-            self.known[key] = Remembered(inner, self.pool)
-        return self.known[key]
-
-
-@pytest.mark.proofs
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("family", ["vae", "latent-statistics"])
-def test_on_200_leak_free_splits_the_interval_covers_one_half(family: str, tmp_path: Path) -> None:
-    """One generator, its references and shadows; 200 deals of 240 people whom none of them saw."""
-    cohort = draw_phantoms(n_subjects=N + N_UNSEEN + 240, size=16, seed=11, max_images=1).images
-    trained_on, control, pool = (cohort.select(p) for p in np.split(np.arange(len(cohort)), [N, N + N_UNSEEN]))
-    if family == "vae":
-        vae_of(trained_on, trained_on, tmp_path / "g", n_steps=300)
-        shadows = [
-            load_scorer(tmp_path / "g").taught(half_of(control, seed=k), n_steps=100, seed=k, afresh=True)
-            for k in range(4)
-        ]
-    else:
-        trained(family, trained_on, tmp_path / "g", {}, epsilon=8.0)
-        planned = plan_shadows(load_card(tmp_path / "g"), control, tmp_path, n=8, seed=0)
-        shadows = [load_scorer(folder) for folder in train_shadows(planned)]
-    target = Remembered(load_scorer(tmp_path / "g"), pool)
-    known = [Remembered(shadow, pool) for shadow in shadows]
-    covered: dict[str, list[bool]] = {"loss": [], "lira": []}
-    for seed in range(200):
-        member = np.random.default_rng(seed).permutation(240) < N_UNSEEN
-        arms = Arms(member=pool.select(member), other=pool.select(~member))
-        for name, found in (
-            ("loss", loss_attack(target, target, arms, control, seed=0)),
-            ("lira", ratio_attack(target, target, arms, known, seed=0)),
-        ):
-            low, high = found.interval(found.auc)
-            covered[name].append(low <= 0.5 <= high)
-    shares = {name: float(np.mean(rows)) for name, rows in covered.items()}
-    print(f"{family}: AUC interval covers .5 in {shares}")  # noqa: T201 - the figure of the report
-    assert min(shares.values()) >= 0.93
-
-
-@pytest.mark.proofs
-@pytest.mark.timeout(3600)
-def test_an_overfitted_vae_passes_the_audits_of_samples_and_leaks_through_its_weights(
-    people: ImageSet, tmp_path: Path
-) -> None:
-    """Trained by the trainer itself, without privacy, on 120 people for 320 epochs."""
-    train, holdout, control = (people.select(np.arange(n, n + N_UNSEEN)) for n in (0, 240, 360))
-    config = {
-        "public_steps": 0, "n_steps": 1200, "batch_size": 32, "width": 16, "n_latents": 32, "learning_rate": 2e-3,
-        "average": 0.98, "microbatch": 32, "checkpoint_every": 1200,
-    }  # fmt: skip
-    budget = PrivacyBudget.without_privacy(public_n_subjects=N_UNSEEN)
-    train_generator(name="vae", images=train, budget=budget, config=config, out=tmp_path / "g", device="cpu")
-    labels, counts = np.unique(train.label, return_counts=True)  # type: ignore[arg-type]
-    cells = [CellCount(label=str(label), n=int(2 * n)) for label, n in zip(labels, counts, strict=True)]
-    synthetic = sample_generator(tmp_path / "g", cells)
-    data = AuditInput(train=train, holdout=holdout, control=control, synthetic=synthetic, generator=tmp_path / "g")
-    said = {name: statuses(data, name) for name in ("nearest_copies", "memorisation", "membership_inference")}
-    found = found_by(data, tmp_path / "g")["loss"]
-    print(said, found.value, found.details)  # noqa: T201 - the figures of the report
-    assert found.status is Status.DETECTED
-    assert float(found.details["tpr_at_1pct"]) >= 0.95  # type: ignore[arg-type]
-    assert "detected" not in {status for answers in said.values() for status in answers.values()}
