@@ -16,6 +16,7 @@ from audits.base import AuditInput, Measurement, Status
 from audits.checks import MIN_SUBJECTS, same_source, too_few, white_level
 from audits.embeddings import Embedding, multi_scale
 from audits.embeddings.choice import choose
+from audits.judges import MAX_TAUGHT, at_most
 from audits.pixels import to_grey
 from audits.recognition import METHOD, Looks, Told, cross_validated, looks_of, taught_on_public, with_shares_of
 from audits.registry import audit
@@ -73,8 +74,11 @@ def detectability(data: AuditInput) -> list[Measurement]:
 def _equal_arms(data: AuditInput) -> dict[str, ImageSet]:
     """As many images of each arm, one a person, so that a person with many images weighs no more than another."""
     rng = np.random.default_rng(data.seed)
-    real = {name: _one_each(arm, rng) for name, arm in (("holdout", data.holdout), ("train", data.train))}
-    shown = with_shares_of(real["holdout"], _one_each(data.synthetic, rng), seed=data.seed)
+    holdout, train, made = (
+        _one_each(at_most(arm, MAX_TAUGHT, seed=data.seed), rng) for arm in (data.holdout, data.train, data.synthetic)
+    )
+    real = {"holdout": holdout, "train": train}
+    shown = with_shares_of(holdout, made, seed=data.seed)
     n = min(MAX_IMAGES, len(shown), *map(len, real.values()))
     return {name: arm.select(rng.permutation(len(arm))[:n]) for name, arm in {**real, "synthetic": shown}.items()}
 
