@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.neighbours import registered_correlation
+from audits.neighbours import nearest_registered, registered_correlation
 from audits.pixels import Floats
 from audits.stats import Doubles, dealt_p_value, rows_by_subject
 
@@ -42,8 +42,8 @@ class Gallery:
 
     def margin(self, queries: Floats) -> Doubles:
         """[Q]: the margin of each query, all training images against all unseen ones."""
-        train, unseen = self.correlation(queries)
-        return margin(train.max(axis=1), unseen.max(axis=1))
+        train, unseen = (nearest_registered(queries, arm)[0] for arm in (self.train, self.unseen))
+        return margin(train, unseen)
 
 
 def margin(train: Floats, unseen: Floats) -> Doubles:

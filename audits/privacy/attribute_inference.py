@@ -17,7 +17,7 @@ from scipy.stats import hypergeom
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import MIN_SUBJECTS, same_source, too_few, unseen_arms, white_level
 from audits.metadata.risk import Mask, verdict
-from audits.neighbours import registered_correlation
+from audits.neighbours import nearest_query
 from audits.pixels import Floats, to_grey
 from audits.planted import noisy
 from audits.registry import audit
@@ -25,7 +25,6 @@ from audits.stats import excess_rate, rows_by_subject
 from generators.data import ImageSet, Strings
 
 ATTRIBUTES = ("label", "sex", "age_group")
-BLOCK = 1024
 REFUSAL_LEVEL = 0.001  # one fit cohort in a thousand is refused by chance
 
 _report = partial(
@@ -53,12 +52,7 @@ class Pool:
     @classmethod
     def of(cls, arm: ImageSet, grey: Floats, real: Floats) -> Pool:
         """Of an arm with its grey images, against real images; all [N, H, W]. Memory is bounded by the block."""
-        best, row = np.full(len(real), -2, dtype=np.float32), np.zeros(len(real), dtype=np.intp)
-        for start in range(0, len(grey), BLOCK):
-            correlation = registered_correlation(grey[start : start + BLOCK], real)
-            nearer = correlation.max(axis=0) > best
-            best = np.where(nearer, correlation.max(axis=0), best)
-            row = np.where(nearer, correlation.argmax(axis=0) + start, row)
+        best, row = nearest_query(grey, real)
         return cls(best=best, row=row, arms=(arm,))
 
     def joined(self, other: Pool) -> Pool:
