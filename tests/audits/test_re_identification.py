@@ -32,6 +32,11 @@ def visits() -> AuditInput:
     return AuditInput(train=train, holdout=holdout, control=control, synthetic=replace(others, subject=None))
 
 
+@pytest.fixture(autouse=True)
+def few_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_module, "N_PLANTED", 20)
+
+
 def _measured(data: AuditInput) -> Measurement:
     return run_audits(data, only=["re_identification"]).measurements[-1]
 
@@ -125,8 +130,8 @@ def matcher(visits: AuditInput) -> VisitMatcher:
 
 
 def test_innocence_does_not_depend_on_the_split(visits: AuditInput, matcher: VisitMatcher) -> None:
-    """The part for every run: who was trained on is dealt anew forty times, on likeness computed once."""
-    accused, n = _accused(visits, matcher, n_splits=40)
+    """The part for every run: who was trained on is dealt anew twenty times, on likeness computed once."""
+    accused, n = _accused(visits, matcher, n_splits=20)
     assert clopper_pearson(accused, n, confidence=0.99)[0] <= audit_module.LEVEL
 
 
