@@ -19,6 +19,7 @@ from audits.files import require_writable, write_atomically
 from audits.page import render_html
 from audits.registry import list_audits, run_audits
 from audits.report import Audience, AuditReport
+from audits.shadows.command import weights_command
 from generators.data import ImageSet
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -77,6 +78,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
 
 
 app.command("claim")(claim_command)
+app.command("weights")(weights_command)
 app.command("bench", cls=ManyValues)(bench_command)
 app.command("bench-table")(table_command)
 

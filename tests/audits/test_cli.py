@@ -92,3 +92,11 @@ def test_bad_input_gives_one_line_and_writes_nothing(
     assert said in complaint[0]
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_refuses_a_folder_that_holds_no_generator_in_one_line(folder: Path) -> None:
+    arms = ("--train", str(folder / "train.npz"), "--holdout", str(folder / "holdout.npz"))
+    done = _audits("weights", "--generator", str(folder), *arms)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "generator.json" in done.stderr
