@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,8 @@ def plan_shadows(
     shadows = []
     for number in range(n):
         drawn = np.random.default_rng((seed, number)).permutation(len(rows))[: len(rows) // 2]
-        half = people.select(np.sort(np.concatenate([rows[i] for i in drawn])))
+        # All of them are learned from, whatever part of the cohort they were kept out of.
+        half = replace(people.select(np.sort(np.concatenate([rows[i] for i in drawn]))), split=None)
         folder = place / f"shadow-{_key(card, half, number)}"
         shadows.append(Shadow(card=card, images=half, public=public, folder=folder))
     return shadows

@@ -219,7 +219,8 @@ def test_the_command_asks_for_shadows_by_name(arms: AuditInput, statistics: Path
     app = typer.Typer()
     app.command()(weights_command)
     for name in ("train", "holdout", "control"):
-        getattr(arms, name).save(tmp_path / f"{name}.npz")
+        arm: ImageSet = getattr(arms, name)
+        replace(arm, split=np.full(len(arm), name)).save(tmp_path / f"{name}.npz")
     words = [f"--{name}={tmp_path / name}.npz" for name in ("train", "holdout", "control")]
     out, keep = tmp_path / "found.json", tmp_path / "shadows"
     done = CliRunner().invoke(
