@@ -14,7 +14,8 @@ from audits.page import render_html
 from audits.registry import run_audits
 from audits.report import SCHEMA, Audience, AuditReport
 from audits.verdicts import decide
-from audits.wording import WORDS, sentence, title
+from audits.wording import sentence, title
+from audits.words import WORDS
 
 CONTRACT = {
     *("name", "release_mode", "status", "value", "ci_low", "ci_high", "confidence_level", "n", "baseline"),
