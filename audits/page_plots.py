@@ -47,7 +47,7 @@ def _fidelity(measurements: Sequence[Measurement]) -> Iterable[str]:
 
 def _mixtures(curve: Mapping[str, object]) -> Iterable[str]:
     """What synthetic images beside all real ones change, share by share."""
-    shares, margin = curve.get("shares"), curve.get("margin")
+    shares, margin = curve.get("by_share"), curve.get("margin")
     if isinstance(shares, Mapping) and shares and isinstance(margin, float):
         rows = [
             (str(share), float(point["difference"]), float(point["ci_low"]), float(point["ci_high"]))

@@ -126,7 +126,7 @@ def _measure(figure: _Figure, curve: Curve, *, n: Mapping[str, int], left_out: S
             "value_at": shown.share,
             "margin": figure.margin,
             "real_alone": float(curve.arms[REAL][columns].mean()),
-            "shares": {p.share: p.as_details() for p in points},
+            "by_share": {p.share: p.as_details() for p in points},
             "added_to_half_of_the_real": _added_to_half(curve, columns),
             **figure.details,
         },

@@ -68,7 +68,7 @@ def test_the_control_harms_and_other_real_people_help(innocent: Mapping[str, Mea
 
 def test_shares_that_the_images_do_not_suffice_for_are_left_out_and_named(innocent: Mapping[str, Measurement]) -> None:
     found = innocent[AUC]
-    assert list(found.details["shares"]) == ["25 %", "50 %", "100 %"]  # type: ignore[call-overload]
+    assert list(found.details["by_share"]) == ["25 %", "50 %", "100 %"]  # type: ignore[call-overload]
     assert f"200 % needs 800 synthetic images, there are {found.n['synthetic_images']}" in found.reason
     assert found.details["value_at"] == "100 %"
     assert set(found.details["by_label"]) == {"normal", "opacity"}  # type: ignore[call-overload]
