@@ -20,6 +20,7 @@ CONTENT_ROOT = f"sha256:{'5' * 64}"
 GOOD = {"status": "not_detected", "baseline": 0.8, "n": {"train": 600, "holdout": 200, "synthetic_images": 400}}
 MEASUREMENTS = [
     GOOD | {"name": "nearest_copies.copy_rate", "value": 0.0, "ci_low": 0.0, "ci_high": 0.01},
+    GOOD | {"name": "memorisation.copy_rate", "value": 0.0, "ci_low": 0.0, "ci_high": 0.01},
     GOOD | {"name": "membership_inference.nearest", "value": 0.5, "ci_low": 0.46, "ci_high": 0.54},
     GOOD | {"name": "train_on_synthetic.auc", "value": 0.75, "ci_low": 0.7, "ci_high": 0.8},
     GOOD | {"name": "train_on_synthetic.auc_difference", "value": -0.05, "ci_low": -0.1, "ci_high": 0.0},

@@ -19,11 +19,9 @@ from veilmark.synthetic_sets.models import SyntheticSet
 from veilmark.training_runs.models import TrainingRun
 from veilmark.training_runs.recorder import cohort_spend
 
-COPIES, UTILITY, UTILITY_LOSS = (
-    "nearest_copies.copy_rate",
-    "train_on_synthetic.auc",
-    "train_on_synthetic.auc_difference",
-)
+# One detector for plain copies; one for those that were turned, cropped, bent or toned, which takes more people.
+PLAIN_COPIES, ALTERED_COPIES = "nearest_copies.copy_rate", "memorisation.copy_rate"
+UTILITY, UTILITY_LOSS = "train_on_synthetic.auc", "train_on_synthetic.auc_difference"
 MEMBERSHIP = "membership_inference."
 SMALLEST_K = "quasi_identifiers.smallest_k"
 # Each risk of the law by the attacks whose figure is an advantage: a share of people or guesses beyond unseen people.
@@ -47,7 +45,7 @@ def gather_facts(audit_run: AuditRun) -> Facts:
         **_cohort_facts(training_run.cohort),
         **_privacy_facts(training_run),
         **_mark_facts(synthetic_set),
-        **_copy_facts(rows.get(COPIES)),
+        **_copy_facts(rows.get(PLAIN_COPIES), rows.get(ALTERED_COPIES)),
         **_membership_facts([row for name, row in rows.items() if name.startswith(MEMBERSHIP)]),
         **_risk_facts(rows),
         "smallest_cell_k": _smallest_k(rows.get(SMALLEST_K)),
@@ -105,23 +103,31 @@ def _mark_facts(synthetic_set: SyntheticSet) -> Facts:
     }
 
 
-def _copy_facts(row: Row | None) -> Facts:
-    if row is None:
+def _copy_facts(plain: Row | None, altered: Row | None) -> Facts:
+    """The detector that found most speaks. Both must have run, and the plain one must have power; that of altered
+    copies takes a hundred unseen people, and in a smaller cohort the report alone says that it had none."""
+    if plain is None or altered is None:
         return {}
+    found = [plain, altered] if altered["status"] in FINDINGS else [plain]
+    uppers = [row["ci_high"] for row in found if row["ci_high"] is not None]
     return {
-        "copies_status": row["status"],
+        "copies_status": _worst_status(found),
         # The audit's figure is an excess over innocent images, so its bound may lie below nothing.
-        "copies_rate_upper": None if row["ci_high"] is None else max(0.0, row["ci_high"]),
-        "copies_n": row["n"].get("synthetic_images"),
+        "copies_rate_upper": max(0.0, *uppers) if len(uppers) == len(found) else None,
+        "copies_n": min(row["n"]["synthetic_images"] for row in found),
     }
+
+
+def _worst_status(rows: list[Row]) -> str:
+    statuses = [row["status"] for row in rows]
+    return next((name for name in ("detected", "no_power", "not_assessable") if name in statuses), statuses[0])
 
 
 def _membership_facts(rows: list[Row]) -> Facts:
     """The strongest attack speaks. One attack without power leaves the bound unknown, not to the others."""
     if not rows:
         return {}
-    statuses = [row["status"] for row in rows]
-    status = next((name for name in ("detected", "no_power", "not_assessable") if name in statuses), statuses[0])
+    status = _worst_status(rows)
     if any(row["ci_high"] is None for row in rows):
         return {"membership_status": status}
     worst = max(rows, key=lambda row: row["ci_high"])

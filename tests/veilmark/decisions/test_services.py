@@ -95,7 +95,7 @@ MISSING = {
 
 @pytest.mark.parametrize(
     ("rule", "change"),
-    [*MISSING.items(), ("membership", lose_power)],
+    [*MISSING.items(), ("membership", lose_power), ("copies", forget("memorisation"))],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_what_is_not_known_is_no_pass(walked, run_jobs, rule, change):
