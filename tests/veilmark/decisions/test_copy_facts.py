@@ -15,10 +15,10 @@ PLAIN, ALTERED = "nearest_copies.copy_rate", "memorisation.copy_rate"
 NOT_MEASURED = {"status": "no_power", "value": None, "ci_low": None, "ci_high": None}
 
 
-def facts_with(synthetic_set: Any, name: str, **change: Any) -> dict[str, object]:
+def facts_with(synthetic_set: Any, changed: str, **change: Any) -> dict[str, object]:
     run = AuditRun.objects.get(synthetic_set=synthetic_set)
-    (row,) = [row for row in run.report["measurements"] if row["name"] == name]
-    row |= change
+    (row,) = [row for row in run.report["measurements"] if row["name"] == changed]
+    row.update(change)
     return gather_facts(run)
 
 
@@ -31,7 +31,7 @@ def test_a_turned_copy_speaks_where_the_plain_detector_sees_none(synthetic_set):
 def test_the_larger_bound_is_the_fact(synthetic_set, plain, altered, worst):
     run = AuditRun.objects.get(synthetic_set=synthetic_set)
     for row in run.report["measurements"]:
-        row |= {PLAIN: {"ci_high": plain}, ALTERED: {"ci_high": altered}}.get(row["name"], {})
+        row.update({PLAIN: {"ci_high": plain}, ALTERED: {"ci_high": altered}}.get(row["name"], {}))
     assert gather_facts(run)["copies_rate_upper"] == worst
 
 
