@@ -21,6 +21,8 @@ from generators.data import ImageSet
 MIN_SUBJECTS = 50
 # One cohort in a thousand that was split by chance is refused; one from two scanners is far out.
 SOURCE_LEVEL = 0.001
+# The same, of an attack on which nobody was trained.
+CONTROL_CONFIDENCE = 1 - SOURCE_LEVEL
 # Of an image's own spread, at 16 pixels. Compression moves it by .01 to .06, and another person lies at .15 or more.
 SAME_IMAGE = 0.07
 

@@ -15,7 +15,7 @@ from audits.base import AuditError, AuditInput, Measurement
 from audits.bench.command import ManyValues, bench_command, table_command
 from audits.claims.command import claim_command
 from audits.console import one_line_errors, progress_bar
-from audits.files import require_writable, write_atomically
+from audits.files import read_arm, require_writable, write_atomically
 from audits.page import render_html
 from audits.registry import list_audits, run_audits
 from audits.report import Audience, AuditReport
@@ -59,9 +59,9 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
         require_writable(path)
     data = AuditInput(
         train=ImageSet.load(train).of_split("train"),
-        holdout=_arm(holdout, "holdout"),
+        holdout=read_arm(holdout, "holdout"),
         synthetic=ImageSet.load(synthetic),
-        control=None if control is None else _arm(control, "control"),
+        control=None if control is None else read_arm(control, "control"),
         generator=_folder(generator),
         embedding=embedding,
         seed=seed,
@@ -81,12 +81,6 @@ app.command("claim")(claim_command)
 app.command("weights")(weights_command)
 app.command("bench", cls=ManyValues)(bench_command)
 app.command("bench-table")(table_command)
-
-
-def _arm(path: Path, split: str) -> ImageSet:
-    """The file's images of that split; all of them where the file has no splits."""
-    images = ImageSet.load(path)
-    return images if images.split is None else images.of_split(split)
 
 
 def _folder(path: Path | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Arms read from files; files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import tempfile
 from pathlib import Path
 
 from audits.base import AuditError
+from generators.data import ImageSet
+
+
+def read_arm(path: Path, split: str) -> ImageSet:
+    """The file's images of that split; all of them where the file has no splits. Raises DataError."""
+    images = ImageSet.load(path)
+    return images if images.split is None else images.of_split(split)
 
 
 def require_writable(path: Path | None) -> None:

@@ -60,6 +60,12 @@ def auc_interval(value: float, n_positive: int, n_negative: int, *, confidence: 
     return _root(excess, outside=0.0, inside=inside), _root(excess, outside=1.0, inside=inside)
 
 
+def n_above_rate(scores: Doubles, others: Doubles, rate: float) -> int:
+    """How many scores lie above the one that this share of the others exceeds: found at that rate of false alarms."""
+    cut = np.sort(others)[::-1][int(len(others) * rate)]
+    return int((scores > cut).sum())
+
+
 def auc_p_value(value: float, n_positive: int, n_negative: int) -> float:
     """One-sided p-value of "AUC is .5 or less", the score test that `auc_interval` inverts.
 

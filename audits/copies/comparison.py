@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,56 +9,21 @@ from numpy.typing import NDArray
 
 from audits.copies.calibration import best_among, hits_p_value
 from audits.copies.detector import CopyDetector, planted
+from audits.copies.known import Known
 from audits.copies.matching import DETECTORS, Gallery, Matches
 from audits.copies.sheet import shown_pairs
 from audits.copies.visits import by_person
 from audits.copy_detector import p_values, threshold
 from audits.flags import flag_rows
-from audits.pixels import Floats, to_grey
+from audits.pixels import Floats
 from audits.stats import Doubles
-from generators.data import ImageSet
 
-# A match that counts in the test of all images, in nats of surprise; fixed beforehand, as in the audit of memorisation.
+# A match that counts in the test of all images, in nats of surprise. Fixed beforehand: the per-image threshold knows
+# who was trained on, and a test that deals people anew must not.
 HIT = 12.0
 N_PLANTED = 20
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """Real images, training images first, then those of unseen people; whose each is."""
-
-    grey: Floats
-    subjects: NDArray[np.str_]
-    n_train_images: int
-
-    @classmethod
-    def of(cls, train: ImageSet, unseen: ImageSet, *, white: int) -> Known:
-        arms = {"t": train, "u": unseen}
-        return cls(
-            grey=np.concatenate([to_grey(arm, white=white) for arm in arms.values()]),
-            subjects=np.concatenate([np.char.add(letter, arm.subjects()) for letter, arm in arms.items()]),
-            n_train_images=len(train),
-        )
-
-    @property
-    def members(self) -> Mask:
-        """[G]: which images are of train."""
-        return np.arange(len(self.grey)) < self.n_train_images
-
-    @property
-    def n_members(self) -> int:
-        return len(np.unique(self.subjects[self.members]))
-
-    @property
-    def n_unseen(self) -> int:
-        return len(np.unique(self.subjects[~self.members]))
-
-    @property
-    def n_deals(self) -> int:
-        """In how many ways it could be dealt who was trained on."""
-        return math.comb(self.n_members + self.n_unseen, self.n_members)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +45,8 @@ class Compared:
 
     def leak(self, *, n_deals: int, seed: int) -> float:
         """P-value of "nothing leaked", by dealing anew who was trained on."""
-        names, number = np.unique(self.known.subjects, return_inverse=True)
-        members, person = np.char.startswith(names, "t"), number[self.matches.candidates]
-        return hits_p_value(self.score > HIT, person, members, n_draws=n_deals, seed=seed)
+        members, person = self.known.people()
+        return hits_p_value(self.score > HIT, person[self.matches.candidates], members, n_draws=n_deals, seed=seed)
 
     def recalls(self, *, seed: int) -> dict[str, float]:
         """What share of planted copies raises the alarm, by transform; of few training images each several times."""
@@ -96,14 +59,20 @@ class Compared:
 
     def shown(self, flagged: Mask, identical: Mask) -> dict[str, object]:
         """Flags, each with its nearest training image, and the sheet by which a person confirms or dismisses them."""
-        candidates = self.matches.candidates
-        column = np.where(self.known.members[candidates], self.score, -1).argmax(axis=1)[:, None]
-        nearest = np.take_along_axis(candidates, column, axis=1)[:, 0]
-        evidence = np.take_along_axis(self.matches.evidence, column[..., None], axis=1)[:, 0]
-        detectors = [DETECTORS[i] for i in self.detector.fusion.surprise(evidence).argmax(axis=1)]
+        nearest, detectors = nearest_member(self.detector, self.known, self.matches, self.score)
         image_p = p_values(self.ours, self.real, self.mirrored[None])
         flags = flag_rows(flagged, identical, image_p, detectors)
         return {"flags": flags, **shown_pairs(flagged, nearest, self.ours, self.asked, self.known.grey)}
+
+
+def nearest_member(
+    detector: CopyDetector, known: Known, matches: Matches, score: Floats
+) -> tuple[NDArray[np.intp], list[str]]:
+    """The training image that each asked image is most a copy of [Q], and the detector that saw most of it."""
+    column = np.where(known.members[matches.candidates], score, -1).argmax(axis=1)[:, None]
+    nearest = np.take_along_axis(matches.candidates, column, axis=1)[:, 0]
+    evidence = np.take_along_axis(matches.evidence, column[..., None], axis=1)[:, 0]
+    return nearest, [DETECTORS[i] for i in detector.fusion.surprise(evidence).argmax(axis=1)]
 
 
 def compare(detector: CopyDetector, known: Known, asked: Floats, *, alarm_rate: float) -> Compared:

@@ -20,7 +20,7 @@ from audits.judges import MAX_TAUGHT, at_most
 from audits.pixels import to_grey
 from audits.recognition import METHOD, Looks, Told, cross_validated, looks_of, taught_on_public, with_shares_of
 from audits.registry import audit
-from audits.stats import Doubles, auc_interval, rows_by_subject
+from audits.stats import Doubles, auc_interval, n_above_rate, rows_by_subject
 from generators.data import ImageSet
 from generators.phantoms import can_draw, draw_phantoms
 
@@ -189,5 +189,4 @@ def _at_its_own_threshold(told: Told) -> dict[str, float]:
 
 
 def _above(scores: Doubles, others: Doubles) -> float:
-    cut = np.sort(others)[::-1][len(others) // 100]
-    return float((scores > cut).mean())
+    return n_above_rate(scores, others, 0.01) / len(scores)

@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from audits.base import AuditInput, Law, Measurement, Status
-from audits.checks import same_source, too_few, unseen_arms, white_level
+from audits.checks import CONTROL_CONFIDENCE, same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import margin
 from audits.embeddings import Embedding, raw_pixels
 from audits.neighbours import BLOCK_FLOATS, nearest_query, squared_distances
 from audits.pixels import Floats, Greys, GreyView, to_grey
 from audits.planted import noisy
 from audits.registry import audit
-from audits.stats import Doubles, auc, auc_interval, auc_p_value, clopper_pearson, rows_by_subject
+from audits.stats import Doubles, auc, auc_interval, auc_p_value, clopper_pearson, n_above_rate, rows_by_subject
 from generators.data import ImageSet
 
 MIN_FOR_RATE = 100
-CONTROL_CONFIDENCE = 0.999  # one fit cohort in a thousand is refused by chance; a mismatched source is far out
 # Of the median squared distance to the nearest control image: narrow, so that one close image outweighs a crowd.
 KERNEL_WIDTH = 0.2
 N_AT_ONCE = 1024
@@ -215,7 +214,6 @@ def _rate_at_one_percent(members: Doubles, others: Doubles) -> dict[str, object]
     """True positive rate at 1 % false alarms with its exact interval, where enough others set the threshold."""
     if len(others) < MIN_FOR_RATE:
         return {"tpr_at_1pct": None, "why": f"needs {MIN_FOR_RATE} people in holdout, there are {len(others)}"}
-    cut = np.sort(others)[::-1][len(others) // 100]
-    found = int((members > cut).sum())
+    found = n_above_rate(members, others, 0.01)
     low, high = clopper_pearson(found, len(members))
     return {"tpr_at_1pct": found / len(members), "tpr_ci_low": low, "tpr_ci_high": high}

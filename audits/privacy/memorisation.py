@@ -12,21 +12,20 @@ from numpy.typing import NDArray
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
 from audits.copies.calibration import best_among, hits_p_value
+from audits.copies.comparison import HIT, nearest_member
 from audits.copies.detector import CopyDetector, learn_detector, planted
-from audits.copies.matching import DETECTORS, Matches
-from audits.copies.sheet import MOST_PAIRS, as_text, pair_sheet
+from audits.copies.known import Known
+from audits.copies.matching import Matches
+from audits.copies.sheet import shown_pairs
+from audits.copies.visits import by_person
 from audits.copy_detector import p_values, threshold
 from audits.flags import flag_rows, only_identity
 from audits.pixels import Floats, to_grey
 from audits.registry import audit
-from audits.stats import Doubles, excess_rate, rows_by_subject
+from audits.stats import Doubles, excess_rate
 
 ALARM_RATE = 0.01
 LEVEL = 0.01
-# A match that counts in the test of the whole set, in nats of surprise. Fixed beforehand: the per-image threshold knows
-# who was trained on, and a test that deals people anew must not.
-HIT = 12.0
-N_STEPS = 200  # of the embedding: half a minute of one core
 N_DRAWS = 999
 N_PLANTED = 40
 MIN_RECALL = 0.8
@@ -45,26 +44,6 @@ _copies = partial(
     ),
     source="after Carlini et al. 2023, arXiv:2301.13188; Dar et al. 2024; conformal threshold; permutation by subject",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _People:
-    """Grey images of train and of the unseen people that calibrate, and whose each is."""
-
-    train: Floats
-    unseen: Floats
-    subjects: NDArray[np.str_]
-
-    @property
-    def members(self) -> Mask:
-        """[G]: which rows of both arms together are of train."""
-        return np.arange(len(self.subjects)) < len(self.train)
-
-    @property
-    def n_blocks(self) -> int:
-        """How many times as many people train has as the unseen arm."""
-        n_train = len(np.unique(self.subjects[self.members]))
-        return -(-n_train // len(np.unique(self.subjects[~self.members])))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,22 +73,19 @@ def memorisation(data: AuditInput) -> list[Measurement]:
     if mismatch := same_source(data):
         return [only_identity(_copies, identical, Status.NOT_ASSESSABLE, mismatch)]
     white = white_level(data)
-    detector = learn_detector(to_grey(learning, white=white), learning.subjects(), seed=data.seed, n_steps=N_STEPS)
-    names = [np.char.add(letter, arm.subjects()) for letter, arm in (("t", data.train), ("u", unseen))]
-    people = _People(
-        train=to_grey(data.train, white=white), unseen=to_grey(unseen, white=white), subjects=np.concatenate(names)
-    )
+    detector = learn_detector(to_grey(learning, white=white), learning.subjects(), seed=data.seed)
+    people = Known.of(data.train, unseen, white=white)
     synthetic = to_grey(data.synthetic, white=white)
     return [_measure(detector, people, synthetic, identical, n_learning=learning.n_subjects, seed=data.seed)]
 
 
 def _measure(
-    detector: CopyDetector, people: _People, synthetic: Floats, identical: Mask, *, n_learning: int, seed: int
+    detector: CopyDetector, people: Known, synthetic: Floats, identical: Mask, *, n_learning: int, seed: int
 ) -> Measurement:
     members, n = people.members, len(synthetic)
     found = _match(detector, people, synthetic, seed=seed)
     score, mirrored = (found.best("synthetic", arm).astype(np.float64) for arm in (members, ~members))
-    real = _by_person(found.best("unseen", members), people.subjects[~members])
+    real = by_person(found.best("unseen", members).astype(np.float64), people.subjects[~members])
     mirror = np.tile(mirrored, (people.n_blocks, 1))
     cut = threshold(real, mirror, alarm_rate=ALARM_RATE)
     flagged = (score > cut) | identical
@@ -128,7 +104,7 @@ def _measure(
         ci_high=min(1.0, max(0.0, high) / max(recall, MIN_RECALL)),  # some copies are missed
         n={
             "synthetic_images": n,
-            "train": len(np.unique(people.subjects[members])),
+            "train": people.n_members,
             "holdout": len(real),
             "control": n_learning,
         },
@@ -151,14 +127,14 @@ def _measure(
 _REAL = ("synthetic", "unseen")
 
 
-def _match(detector: CopyDetector, people: _People, synthetic: Floats, *, seed: int) -> _Found:
+def _match(detector: CopyDetector, people: Known, synthetic: Floats, *, seed: int) -> _Found:
     """All queries at once: what is made of a gallery image is made once a call. Nobody is matched with himself."""
     rng = np.random.default_rng(seed)
-    sources = people.train[rng.permutation(len(people.train))[:N_PLANTED]]
-    queries = {"synthetic": synthetic, "unseen": people.unseen, **planted(sources, rng)}
+    sources = people.grey[rng.permutation(people.n_train_images)[:N_PLANTED]]
+    queries = {"synthetic": synthetic, "unseen": people.grey[~people.members], **planted(sources, rng)}
     subjects = {name: np.full(len(images), "", dtype=people.subjects.dtype) for name, images in queries.items()}
     subjects["unseen"] = people.subjects[~people.members]
-    gallery = detector.matcher.gallery(np.concatenate([people.train, people.unseen]), people.subjects)
+    gallery = detector.matcher.gallery(people.grey, people.subjects)
     matches, score = detector.match(
         np.concatenate(list(queries.values())), gallery, subjects=np.concatenate(list(subjects.values()))
     )
@@ -167,18 +143,13 @@ def _match(detector: CopyDetector, people: _People, synthetic: Floats, *, seed: 
     return _Found(matches=matches, score=score, parts=parts)
 
 
-def _by_person(score: Floats, subjects: NDArray[np.str_]) -> Doubles:
-    """The best score of each person: no image of an unseen person scores more."""
-    return np.array([score[rows].max() for rows in rows_by_subject(subjects)], dtype=np.float64)
-
-
-def _leak(found: _Found, people: _People, *, seed: int) -> float:
+def _leak(found: _Found, people: Known, *, seed: int) -> float:
     """The test of the whole set: training people against unseen ones."""
-    names, number = np.unique(people.subjects, return_inverse=True)
+    members, person = people.people()
     at = found.parts["synthetic"]
-    members = np.char.startswith(names, "t")
-    person = number[found.matches.candidates[at]]
-    return hits_p_value(found.score[at] > HIT, person, members, n_draws=N_DRAWS, seed=seed)
+    return hits_p_value(
+        found.score[at] > HIT, person[found.matches.candidates[at]], members, n_draws=N_DRAWS, seed=seed
+    )
 
 
 def _verdict(n_identical: int, p_value: float, recalls: Mapping[str, float], flagged: str) -> tuple[Status, str]:
@@ -198,7 +169,7 @@ def _verdict(n_identical: int, p_value: float, recalls: Mapping[str, float], fla
 def _internal(
     detector: CopyDetector,
     found: _Found,
-    people: _People,
+    people: Known,
     synthetic: Floats,
     flagged: Mask,
     identical: Mask,
@@ -206,16 +177,10 @@ def _internal(
 ) -> dict[str, object]:
     """Flags, each with its nearest training image, and a sheet of the most suspicious pairs."""
     at = found.parts["synthetic"]
-    candidates, evidence = found.matches.candidates[at], found.matches.evidence[at]
-    chosen = np.where(people.members[candidates], found.score[at], -1).argmax(axis=1)
-    nearest = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
-    surprise = detector.fusion.surprise(np.take_along_axis(evidence, chosen[:, None, None], axis=1)[:, 0])
-    rows = np.flatnonzero(flagged)
-    detectors = [DETECTORS[int(column)] for column in surprise.argmax(axis=1)]
-    flags = flag_rows(flagged, identical, image_p, detectors)
-    internal: dict[str, object] = {"flags": flags, "nearest_train_index": {int(i): int(nearest[i]) for i in rows}}
-    if len(rows):
-        first = rows[np.argsort(-found.best("synthetic", people.members)[rows], kind="stable")][:MOST_PAIRS]
-        pairs = [(int(i), int(nearest[i])) for i in first]
-        internal["sheet"] = as_text(pair_sheet(synthetic, people.train, pairs))
-    return internal
+    matches = Matches(candidates=found.matches.candidates[at], evidence=found.matches.evidence[at])
+    nearest, detectors = nearest_member(detector, people, matches, found.score[at])
+    best = found.best("synthetic", people.members)
+    return {
+        "flags": flag_rows(flagged, identical, image_p, detectors),
+        **shown_pairs(flagged, nearest, best, synthetic, people.grey),
+    }

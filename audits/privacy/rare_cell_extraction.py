@@ -17,8 +17,9 @@ from scipy.special import bdtrc
 
 from audits.base import AuditInput, Law, Measurement, ReleaseMode, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
-from audits.copies.comparison import Compared, Known, compare
+from audits.copies.comparison import Compared, compare
 from audits.copies.detector import learn_detector
+from audits.copies.known import Known
 from audits.copies.rare_cells import Cell, rarest_cell, rarest_label
 from audits.flags import only_identity
 from audits.pixels import to_grey

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import same_source, too_few, unseen_arms, white_level
+from audits.copies.known import Known
 from audits.copies.sheet import shown_pairs
 from audits.copies.visits import Likeness, VisitMatcher, by_person, learn_visits, links_p_value
 from audits.copy_detector import p_values, threshold
@@ -19,7 +20,6 @@ from audits.pixels import Floats, to_grey
 from audits.planted import other_visits
 from audits.registry import audit
 from audits.stats import Doubles, clopper_pearson, excess_rate
-from generators.data import ImageSet
 
 ALARM_RATE, STRICT_RATE = 0.01, 0.001
 LEVEL = 0.01
@@ -46,35 +46,6 @@ _linked = partial(
     ),
     source="after Packhaeuser et al. 2022, Sci. Rep. 12:14851; Felzenszwalb et al. 2010; permutation by subject",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _People:
-    """Grey images of train and of the unseen people, training images first; whose each is."""
-
-    grey: Floats
-    subjects: NDArray[np.str_]
-    n_train_images: int
-
-    @classmethod
-    def of(cls, train: ImageSet, unseen: ImageSet, *, white: int) -> _People:
-        names = [np.char.add(letter, arm.subjects()) for letter, arm in (("t", train), ("u", unseen))]
-        grey = [to_grey(arm, white=white) for arm in (train, unseen)]
-        return cls(grey=np.concatenate(grey), subjects=np.concatenate(names), n_train_images=len(train))
-
-    @property
-    def members(self) -> Mask:
-        """[G]: which images are of train."""
-        return np.arange(len(self.grey)) < self.n_train_images
-
-    def n_people(self, chosen: Mask) -> int:
-        return len(np.unique(self.subjects[chosen]))
-
-    def several(self, chosen: Mask, *, most: int, seed: int) -> NDArray[np.intp]:
-        """One image of each of these people who has others as well; at most so many people."""
-        rows = np.flatnonzero(chosen)
-        second = rows[other_visits(self.subjects[rows])[1]]
-        return np.random.default_rng(seed).permutation(second)[:most]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +90,7 @@ def re_identification(data: AuditInput) -> list[Measurement]:
         return [_linked(status=Status.NOT_ASSESSABLE, reason=mismatch)]
     white = white_level(data)
     matcher = learn_visits(to_grey(learning, white=white), learning.subjects())
-    people = _People.of(data.train, unseen, white=white)
+    people = Known.of(data.train, unseen, white=white)
     assessed = np.sort(np.random.default_rng(data.seed).permutation(len(data.synthetic))[:N_ASSESSED])
     synthetic = to_grey(data.synthetic.select(assessed), white=white)
     return [_measure(matcher, people, synthetic, assessed, n_learning=learning.n_subjects, seed=data.seed)]
@@ -127,7 +98,7 @@ def re_identification(data: AuditInput) -> list[Measurement]:
 
 def _measure(
     matcher: VisitMatcher,
-    people: _People,
+    people: Known,
     synthetic: Floats,
     assessed: NDArray[np.intp],
     *,
@@ -150,7 +121,7 @@ def _measure(
         ci_high=min(1.0, max(0.0, high) / max(power, MIN_POWER)),  # visits that the matcher misses
         n={
             "synthetic_images": n,
-            "train": people.n_people(people.members),
+            "train": people.n_members,
             "holdout": len(scores.unseen),
             "holdout_with_two_images": len(scores.pairs),
             "control": n_learning,
@@ -168,35 +139,41 @@ def _measure(
     )
 
 
-def _matched(matcher: VisitMatcher, people: _People, synthetic: Floats, *, seed: int) -> tuple[Likeness, _Scores]:
+def _matched(matcher: VisitMatcher, people: Known, synthetic: Floats, *, seed: int) -> tuple[Likeness, _Scores]:
     """All queries at once: what is made of a gallery image is made once a call."""
     members = people.members
     unseen = np.flatnonzero(~members)
-    planted = people.several(members, most=N_PLANTED, seed=seed)
+    planted = _with_others(people, members, most=N_PLANTED, seed=seed)
     queries = np.concatenate([synthetic, people.grey[unseen], people.grey[planted]])
     matched = matcher.match(queries, people.grey)
     found, real, visits = matched.split(len(synthetic), len(unseen), len(planted))
-    pairs = np.searchsorted(unseen, people.several(~members, most=len(unseen), seed=seed))
+    pairs = np.searchsorted(unseen, _with_others(people, ~members, most=len(unseen), seed=seed))
     return found, _Scores(
         synthetic=found.best(members[found.candidates]),
         mirrored=found.best(~members[found.candidates]),
         unseen=by_person(real.best(members[real.candidates]), people.subjects[unseen]),
         pairs=_own(people, real, unseen)[pairs],
         planted=_own(people, visits, planted),
-        n_blocks=-(-people.n_people(members) // people.n_people(~members)),
+        n_blocks=people.n_blocks,
     )
 
 
-def _own(people: _People, found: Likeness, rows: NDArray[np.intp]) -> Doubles:
+def _with_others(people: Known, chosen: Mask, *, most: int, seed: int) -> NDArray[np.intp]:
+    """One image of each of these people who has others as well; at most so many people."""
+    rows = np.flatnonzero(chosen)
+    second = rows[other_visits(people.subjects[rows])[1]]
+    return np.random.default_rng(seed).permutation(second)[:most]
+
+
+def _own(people: Known, found: Likeness, rows: NDArray[np.intp]) -> Doubles:
     """Best likeness of each of these real images with the other images of the same person."""
     same = people.subjects[found.candidates] == people.subjects[rows, None]
     return found.best(same & (found.candidates != rows[:, None]))
 
 
-def _leak(matcher: VisitMatcher, people: _People, found: Likeness, *, seed: int) -> float:
+def _leak(matcher: VisitMatcher, people: Known, found: Likeness, *, seed: int) -> float:
     """The test of the whole set: training people against unseen ones."""
-    names, person = np.unique(people.subjects, return_inverse=True)
-    members = np.char.startswith(names, "t")
+    members, person = people.people()
     return links_p_value(found, person, members, ordinary=matcher.ordinary, n_draws=N_DRAWS, seed=seed)
 
 
@@ -230,7 +207,7 @@ def _at(scores: _Scores, alarm_rate: float) -> Mapping[str, object]:
 
 
 def _internal(
-    people: _People, found: Likeness, scores: _Scores, cut: float, synthetic: Floats, assessed: NDArray[np.intp]
+    people: Known, found: Likeness, scores: _Scores, cut: float, synthetic: Floats, assessed: NDArray[np.intp]
 ) -> dict[str, object]:
     """Linked images with the person's most alike image, and a sheet of the likeliest pairs."""
     linked = scores.synthetic > cut

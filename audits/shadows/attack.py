@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.stats import Doubles, Interval, auc, auc_interval, clopper_pearson, rows_by_subject
+from audits.stats import Doubles, Interval, auc, auc_interval, clopper_pearson, n_above_rate, rows_by_subject
 from generators.data import ImageSet
 from generators.scoring.base import ImageScorer
 
@@ -141,11 +141,13 @@ def rates(found: Found) -> dict[str, object]:
         if n_others * rate < 1:
             figures |= {f"tpr_at_{name}": None, f"why_not_{name}": f"needs {round(1 / rate)} people, not {n_others}"}
             continue
-        k = _n_found(found, rate)
+        k = n_above_rate(found.members, found.others, rate)
         low, high = clopper_pearson(k, len(found.members))
         figures |= {f"tpr_at_{name}": k / len(found.members), f"tpr_at_{name}_low": low, f"tpr_at_{name}_high": high}
     shown = [rate for rate in ROC_RATES if n_others * rate >= 1]
-    return figures | {"roc": {f"{rate:g}": _n_found(found, rate) / len(found.members) for rate in shown}}
+    return figures | {
+        "roc": {f"{rate:g}": n_above_rate(found.members, found.others, rate) / len(found.members) for rate in shown}
+    }
 
 
 def some_of(images: ImageSet, n: int, *, seed: int) -> NDArray[np.intp]:
@@ -153,12 +155,6 @@ def some_of(images: ImageSet, n: int, *, seed: int) -> NDArray[np.intp]:
     rows = rows_by_subject(images.subjects())
     drawn = np.random.default_rng(seed).permutation(len(rows))[:n]
     return np.sort(np.concatenate([rows[i] for i in drawn]))
-
-
-def _n_found(found: Found, rate: float) -> int:
-    """Members above the score that this share of the others exceeds."""
-    cut = np.sort(found.others)[::-1][int(len(found.others) * rate)]
-    return int((found.members > cut).sum())
 
 
 def _best(scores: Doubles, images: ImageSet) -> Doubles:

@@ -12,7 +12,7 @@ import typer
 from audits.base import AuditInput
 from audits.checks import prepare
 from audits.console import one_line_errors
-from audits.files import require_writable, write_atomically
+from audits.files import read_arm, require_writable, write_atomically
 from audits.wording import sentence, title
 from generators.data import ImageSet
 from generators.folder import load_card
@@ -45,9 +45,9 @@ def weights_command(  # noqa: PLR0913, PLR0917 - one argument an option
     members = ImageSet.load(train).of_split("train")
     arms = AuditInput(
         train=members,
-        holdout=_arm(holdout, "holdout"),
+        holdout=read_arm(holdout, "holdout"),
         synthetic=members,  # no synthetic image is looked at
-        control=None if control is None else _arm(control, "control"),
+        control=None if control is None else read_arm(control, "control"),
         generator=generator,
         seed=seed,
     )
@@ -67,8 +67,3 @@ def weights_command(  # noqa: PLR0913, PLR0917 - one argument an option
         return
     for m in measurements:
         typer.echo(f"{title(m)}: {m.status.value}\n    {sentence(m)}")
-
-
-def _arm(path: Path, split: str) -> ImageSet:
-    images = ImageSet.load(path)
-    return images if images.split is None else images.of_split(split)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from audits.base import AuditError, AuditInput, Law, Measurement, ReleaseMode, Status
-from audits.checks import same_source, too_few, unseen_arms
+from audits.checks import CONTROL_CONFIDENCE, same_source, too_few, unseen_arms
 from audits.shadows.attack import N_STEPS, Arms, Found, loss_attack, rates, ratio_attack
 from audits.shadows.training import Spread, plan_shadows, train_shadows
 from audits.stats import auc_p_value
@@ -24,7 +24,6 @@ from generators.scoring.loading import load_scorer
 N_SHADOWS = 8
 # For all shadows, where nobody asked for them: a VAE of 32 pixels a side takes less, a denoiser of pixels hours.
 MOST_SECONDS = 240.0
-CONTROL_CONFIDENCE = 0.999  # one fit cohort in a thousand is refused by chance; a mismatched source is far out
 
 _METHODS = {
     "loss": (
