@@ -17,6 +17,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from veilmark.jobs.slots import ADVISORY_CLASS
+
 pytestmark = pytest.mark.slow
 DATABASE_URL = os.environ.get("VEILMARK_DATABASE_URL", "")
 ROOT = Path(__file__).resolve().parents[3]
@@ -231,8 +233,9 @@ def test_a_worker_that_lost_its_name_ends_at_once_and_another_goes_on(site, tmp_
     wait_for(log.exists)
     with psycopg.connect(site.database_url, autocommit=True) as session:
         session.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database ="
-            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [ADVISORY_CLASS],
         )
     assert worker.wait(timeout=60) == 2
     assert len(log.read_text().splitlines()) < 12
