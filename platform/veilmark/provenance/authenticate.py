@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from veilmark.provenance.bundle import RECALL_NAME, RELEASE_ENVELOPE
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.envelope import Statement, verify_envelope
 from veilmark.provenance.errors import FormatError, ProvenanceError
+from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE
 from veilmark.provenance.manifest import Manifest, parse_manifest
 from veilmark.provenance.source import BundleSource
 from veilmark.provenance.statements import MANIFEST_NAME, RECALL_PREDICATE, RELEASE_PREDICATE, release_statement

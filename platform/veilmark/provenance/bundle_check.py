@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from veilmark.provenance.authenticate import authenticate
-from veilmark.provenance.bundle import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
 from veilmark.provenance.digests import content_digest, digest_of
 from veilmark.provenance.envelope import envelope_signature, verify_envelope
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import read_final
+from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest
 from veilmark.provenance.proofs import InclusionProof, content_tree, parse_proof, root_digest
 from veilmark.provenance.source import BundleSource

@@ -17,8 +17,9 @@ from veilmark.core.keys import signing_key
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
-from veilmark.provenance.bundle import Bundle, PreparedImages, write_bundle, write_recall
+from veilmark.provenance.bundle import Bundle, write_bundle, write_recall
 from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path

@@ -10,9 +10,9 @@ from PIL import Image
 
 from generators.data import ImageSet
 from veilmark.core.errors import IntegrityError
-from veilmark.provenance.bundle import PreparedImages
 from veilmark.provenance.digests import content_digest
 from veilmark.provenance.files import FinalImage, read_final
+from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.proofs import content_tree, root_digest
 from veilmark.provenance.watermark import detect_mark
 from veilmark.synthetic_sets.models import SyntheticSet

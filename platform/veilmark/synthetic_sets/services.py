@@ -22,9 +22,9 @@ from veilmark.core.errors import IntegrityError, NotAllowedError, StateError
 from veilmark.jobs.services import job_enqueue
 from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
-from veilmark.provenance.bundle import PreparedImages, prepare_images
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.synthetic_sets.counts import even_cells, require_size
 from veilmark.synthetic_sets.final_files import n_marks_found
 from veilmark.synthetic_sets.models import MAX_SERIAL, SyntheticSet

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from veilmark.provenance.bundle import prepare_images, write_bundle, write_recall
+from veilmark.provenance.bundle import write_bundle, write_recall
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.documents import ReleaseInfo
 from veilmark.provenance.envelope import key_id_of
+from veilmark.provenance.prepared import prepare_images
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
 

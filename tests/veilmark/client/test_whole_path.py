@@ -20,8 +20,8 @@ N = 80  # images: the bound of the rate of marks found passes the profile's limi
 def synthetic_set(synthetic_set):
     """The set of the other tests, with images written and marked as a job writes them."""
     from veilmark.core.storage import file_store
-    from veilmark.provenance.bundle import prepare_images
     from veilmark.provenance.digests import ImageMetadata
+    from veilmark.provenance.prepared import prepare_images
     from veilmark.synthetic_sets.final_files import n_marks_found
     from veilmark.synthetic_sets.selectors import set_folder
 

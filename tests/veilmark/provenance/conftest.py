@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from veilmark.provenance.bundle import Bundle, PreparedImages, prepare_images, write_bundle
+from veilmark.provenance.bundle import Bundle, write_bundle
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.documents import ReleaseInfo
 from veilmark.provenance.envelope import key_id_of
+from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.provenance.trust import TrustRoot
 
 CREATED_AT = "2026-11-21T09:30:00Z"

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from veilmark.provenance.bundle import PreparedImages, prepare_images, write_bundle
+from veilmark.provenance.bundle import write_bundle
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.errors import BundleError, FileError
+from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.verdict import Verdict
 from veilmark.provenance.verify import verify_path

@@ -14,7 +14,7 @@ from PIL import Image
 from generators.base import CellCount
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
-from veilmark.provenance.bundle import PreparedImages
+from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.watermark import detect_mark
 from veilmark.synthetic_sets.counts import even_cells, parse_cells
 from veilmark.synthetic_sets.final_files import contact_sheet, read_final_set

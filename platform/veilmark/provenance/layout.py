@@ -1,0 +1,17 @@
+"""Where things lie in a bundle, and in the folder of prepared images."""
+
+from __future__ import annotations
+
+DRAFT_NAME = "draft.json"
+RELEASE_ENVELOPE = "envelopes/release.json"
+RECALL_NAME = "recall.json"
+
+
+def envelope_name(image_id: str) -> str:
+    """Where the envelope of an image lies in a bundle."""
+    return f"envelopes/images/{image_id}.json"
+
+
+def proof_name(image_id: str) -> str:
+    """Where the inclusion proof of an image lies in a bundle."""
+    return f"proofs/{image_id}.json"

@@ -1,0 +1,132 @@
+"""From synthetic images to final files: marked, written, read back, and named by one Merkle root.
+
+Those bytes are audited and that root is endorsed; `bundle.write_bundle` signs exactly these bytes and refuses others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veilmark.provenance.atomic import new_folder, write_below
+from veilmark.provenance.digests import ImageMetadata, content_digest, digest_of
+from veilmark.provenance.errors import BundleError, FileError
+from veilmark.provenance.files import FinalImage, ImageWriter, png_bytes, read_final
+from veilmark.provenance.layout import DRAFT_NAME
+from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
+from veilmark.provenance.proofs import content_tree, root_digest
+from veilmark.provenance.source import open_bundle
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, mark_images
+
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, total: int) -> None:
+    """The progress callback of callers who do not look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedImages:
+    """Final files in `folder`/images, and the unsigned manifest of them."""
+
+    folder: Path
+    draft: Manifest
+
+    @property
+    def merkle_root(self) -> str:
+        """What is audited and endorsed."""
+        return self.draft.merkle_root
+
+    @property
+    def n_marked(self) -> int:
+        """Images whose mark was read back."""
+        return sum(bool(image.mark_id) for image in self.draft.images)
+
+    @classmethod
+    def read(cls, folder: Path) -> PreparedImages:
+        """What `prepare_images` left in `folder`. Raises BundleError and FormatError."""
+        with open_bundle(folder) as source:
+            return cls(folder=folder, draft=parse_manifest(source.read(DRAFT_NAME), where=str(folder / DRAFT_NAME)))
+
+
+def prepare_images(
+    out: Path,
+    *,
+    images: NDArray[np.generic],
+    metadata: Sequence[ImageMetadata],
+    mark_release: int,
+    created_at: str,
+    key: bytes = PUBLIC_DETECTION_KEY,
+    writers: Sequence[ImageWriter] = (),
+    progress: Progress = no_progress,
+) -> PreparedImages:
+    """Mark images [N, H, W] or [N, H, W, 3] and write each as PNG and by each further writer to `out`/images.
+
+    Every file is read back, and must say the same as the pixels and metadata given. Raises ProvenanceError.
+    """
+    if not len(images) or len(images) != len(metadata):
+        raise BundleError(f"{len(images)} images and {len(metadata)} rows of metadata", where=str(out))
+    if len({row.release_id for row in metadata}) > 1:
+        raise BundleError("the images belong to several releases", where=str(out))
+    ids = _draw_ids(len(images), mark_release)
+    marked = mark_images(images, ids, key=key)
+    entries = []
+    with new_folder(out) as folder:
+        (folder / "images").mkdir()
+        for i, row in enumerate(metadata):
+            mark_id = ids[i].hex if marked.is_marked[i] else ""
+            entries.append(_write_image(folder, marked.images[i], row, mark_id, i, writers))
+            progress(i + 1, len(metadata))
+        tree = content_tree([entry.content_digest for entry in entries])
+        draft = Manifest(
+            release_id=metadata[0].release_id,
+            mark_release=mark_release,
+            created_at=created_at,
+            merkle_root=root_digest(tree),
+            images=entries,
+            files=(),
+        )
+        data = draft.to_bytes()
+        parse_manifest(data, where=DRAFT_NAME)
+        write_below(folder, DRAFT_NAME, data)
+    return PreparedImages(folder=out, draft=draft)
+
+
+def content_of(final: FinalImage) -> str | None:
+    """The content digest of a file as read; None for a file that carries no metadata of ours."""
+    return content_digest(final.pixels, final.metadata) if final.metadata else None
+
+
+def _draw_ids(n: int, mark_release: int) -> list[MarkId]:
+    ids: dict[MarkId, None] = {}
+    while len(ids) < n:
+        ids[MarkId.draw(mark_release)] = None
+    return list(ids)
+
+
+def _write_image(
+    folder: Path,
+    pixels: NDArray[np.generic],
+    metadata: ImageMetadata,
+    mark_id: str,
+    index: int,
+    writers: Sequence[ImageWriter],
+) -> ImageEntry:
+    digest = content_digest(pixels, metadata)
+    png_name = f"images/{metadata.image_id}.png"
+    write_below(folder, png_name, png_bytes(pixels, metadata, where=png_name))
+    names = [png_name]
+    for writer in writers:
+        names.append(f"images/{metadata.image_id}{writer.suffix}")
+        writer(folder / names[-1], pixels, metadata, mark_id=mark_id, index=index)
+    files = []
+    for name in names:
+        data = (folder / name).read_bytes()
+        if content_of(read_final(data, where=name)) != digest:
+            raise FileError("does not read back as what was written", where=name)
+        files.append(FileEntry(path=name, digest=digest_of(data), size=len(data)))
+    return ImageEntry(image_id=metadata.image_id, content_digest=digest, mark_id=mark_id, signature="", files=files)
