@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veilmark.provenance.atomic import new_folder, write_atomically, write_below
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.documents import INDEX_NAME, ReleaseInfo, croissant, datasheet, index_csv
+from veilmark.provenance.embedded.base import FileSealer
+from veilmark.provenance.endorsed import copy_endorsed
 from veilmark.provenance.envelope import Signer, envelope_signature, sign_statement
 from veilmark.provenance.errors import BundleError
-from veilmark.provenance.files import FinalImage, read_final
 from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
-from veilmark.provenance.prepared import PreparedImages, Progress, content_of, no_progress
-from veilmark.provenance.proofs import InclusionProof, content_tree, root_digest
+from veilmark.provenance.prepared import PreparedImages, Progress, no_progress
+from veilmark.provenance.proofs import InclusionProof, content_tree
 from veilmark.provenance.source import open_bundle
 from veilmark.provenance.statements import MANIFEST_NAME, image_statement, recall_statement, release_statement
 from veilmark.provenance.strict_json import readable_json
@@ -40,18 +41,21 @@ def write_bundle(
     decision: Mapping[str, object],
     report: Mapping[str, object],
     report_html: str,
+    sealers: Sequence[FileSealer] = (),
     progress: Progress = no_progress,
 ) -> Bundle:
     """Sign and publish prepared images as a new folder `out`, whole or not at all.
 
+    `sealers` sign the image files one by one; the manifest lists them as they then are, sidecars among `files`.
     Raises BundleError where the prepared files are not those whose Merkle root was endorsed.
     """
     if prepared.draft.release_id != release.release_id:
         raise BundleError(f"the images were prepared for {prepared.draft.release_id}", where=release.release_id)
     with new_folder(out) as folder:
-        finals = _copy_endorsed(prepared, folder, endorsed_root)
+        copied = copy_endorsed(prepared, folder, endorsed_root=endorsed_root, sealers=sealers)
+        finals = copied.finals
         metadata = [final.metadata for final in finals if final.metadata]
-        draft = replace(prepared.draft, created_at=release.created_at)
+        draft = replace(prepared.draft, created_at=release.created_at, images=copied.entries)
         draft = replace(draft, images=_sign_images(folder, draft, signer, progress))
         index = index_csv(draft, metadata)
         shape, kind = finals[0].pixels.shape, finals[0].pixels.dtype.name
@@ -86,26 +90,6 @@ def write_recall(folder: Path, *, signer: Signer, reason: str, recalled_at: str)
         recalled_at=recalled_at,
     )
     write_atomically(folder / RECALL_NAME, sign_statement(statement, signer))
-
-
-def _copy_endorsed(prepared: PreparedImages, folder: Path, endorsed_root: str) -> list[FinalImage]:
-    """Copy the files while checking that each is the one prepared, and that all together are what was endorsed."""
-    finals = []
-    with open_bundle(prepared.folder) as source:
-        for image in prepared.draft.images:
-            for entry in image.files:
-                data = source.read(entry.path)
-                final = read_final(data, where=entry.path)
-                if digest_of(data) != entry.digest or content_of(final) != image.content_digest:
-                    raise BundleError(
-                        "changed since it was prepared", where=entry.path, remedy="prepare and audit anew"
-                    )
-                write_below(folder, entry.path, data)
-            finals.append(final)
-    root = root_digest(content_tree([image.content_digest for image in prepared.draft.images]))
-    if not root == prepared.merkle_root == endorsed_root:
-        raise BundleError(f"the images' root is {root}, endorsed was {endorsed_root}", where=str(prepared.folder))
-    return finals
 
 
 def _sign_images(folder: Path, draft: Manifest, signer: Signer, progress: Progress) -> list[ImageEntry]:
