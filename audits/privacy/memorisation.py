@@ -65,13 +65,14 @@ def memorisation(data: AuditInput) -> list[Measurement]:
     """The share of synthetic images flagged as copies beyond chance, with recall on 14 kinds of planted copies."""
     unseen, learning = unseen_arms(data)
     identical = identical_to(data.train, data.synthetic)
+    alone = partial(only_identity, _copies, identical, train=data.train, asked=data.synthetic)
     reason = too_few(train=data.train, holdout=unseen, control=learning)
     if not reason and unseen.n_subjects + 1 < 1 / ALARM_RATE:
         reason = f"{unseen.n_subjects} people set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
     if reason:
-        return [only_identity(_copies, identical, Status.NO_POWER, reason)]
+        return [alone(status=Status.NO_POWER, reason=reason)]
     if mismatch := same_source(data):
-        return [only_identity(_copies, identical, Status.NOT_ASSESSABLE, mismatch)]
+        return [alone(status=Status.NOT_ASSESSABLE, reason=mismatch)]
     white = white_level(data)
     detector = learn_detector(to_grey(learning, white=white), learning.subjects(), seed=data.seed)
     people = Known.of(data.train, unseen, white=white)

@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
-from audits.copy_detector import Gallery, margin, margin_p_value, mirror_margins, p_values, threshold
-from audits.flags import flag_rows, only_identity
-from audits.neighbours import registered_correlation
-from audits.pixels import Floats, to_grey
+from audits.copies.ranking import Lineup, Ranked, rank
+from audits.copy_detector import margin, margin_p_value, margins, mirror_margins, p_values, threshold
+from audits.flags import LEVEL, MIN_RECALL, Copies, flag_rows, only_identity
+from audits.pixels import GreyView
 from audits.planted import TRANSFORMS, UPRIGHT
 from audits.registry import audit
-from audits.stats import clopper_pearson, excess_rate
+from audits.stats import Doubles, clopper_pearson, excess_rate, rows_by_subject
+from generators.data import ImageSet
 
 ALARM_RATE = 0.01
-LEVEL = 0.01
 N_DRAWS = 499
 N_PLANTED = 50
-MIN_RECALL = 0.8
 DETECTOR = "registered correlation margin"
 
 Mask = NDArray[np.bool_]
@@ -43,11 +42,47 @@ _copies = partial(
 
 @dataclass(frozen=True, kw_only=True)
 class _Arms:
-    """Grey images and people: `unseen` is held against train, `calibration` sets the alarm."""
+    """`unseen` is held against train, `calibration` sets the alarm; n: people of train, unseen, calibration."""
 
-    gallery: Gallery
-    swapped: Gallery
-    synthetic: Floats
+    train: ImageSet
+    unseen: ImageSet
+    calibration: ImageSet
+    synthetic: ImageSet
+    white: int
+
+    @property
+    def n(self) -> dict[str, int]:
+        return {name: getattr(self, name).n_subjects for name in ("train", "unseen", "calibration")}
+
+    def margins(self, queries: ImageSet, unseen: ImageSet) -> Doubles:
+        """[Q]: all training images against all of `unseen`."""
+        return margins(*(GreyView(sets=(arm,), white=self.white) for arm in (queries, self.train, unseen)))
+
+    def lineup(self, *, seed: int) -> Lineup:
+        """Training people in blocks of at most the size of the unseen arm, then the unseen, then those who set it."""
+        own = rows_by_subject(self.train.subjects())
+        n_blocks = -(-len(own) // self.unseen.n_subjects)
+        blocks = np.array_split(np.random.default_rng(seed).permutation(len(own)), n_blocks)
+        groups = [(self.train, np.concatenate([own[i] for i in block])) for block in blocks]
+        groups += [(arm, np.arange(len(arm))) for arm in (self.unseen, self.calibration)]
+        return Lineup.of(groups, white=self.white)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Margins of synthetic images [Q], of those who set the alarm, and the other way round [blocks, Q]; the alarm."""
+
+    margins: Doubles
+    real: Doubles
+    mirrored: Doubles
+    cut: float
+
+    @classmethod
+    def of(cls, ranked: Ranked, real: Doubles) -> _Found:
+        train, unseen = ranked.best[:, :-2], ranked.best[:, -2]
+        mirrored = mirror_margins(train, unseen)
+        cut = threshold(real, mirrored, alarm_rate=ALARM_RATE)
+        return cls(margins=margin(train.max(axis=1), unseen), real=real, mirrored=mirrored, cut=cut)
 
 
 @audit("nearest_copies", question="Are synthetic images copies of training images?")
@@ -62,95 +97,73 @@ def nearest_copies(data: AuditInput) -> list[Measurement]:
         return [only_identity(_copies, identical, Status.NO_POWER, reason)]
     if mismatch := same_source(data):
         return [only_identity(_copies, identical, Status.NOT_ASSESSABLE, mismatch)]
-    white = white_level(data)
-    galleries = [
-        Gallery(
-            train=to_grey(data.train, white=white),
-            unseen=to_grey(arm, white=white),
-            train_subjects=data.train.subjects(),
-            unseen_subjects=arm.subjects(),
-        )
-        for arm in (unseen, calibration)
-    ]
-    arms = _Arms(gallery=galleries[0], swapped=galleries[1], synthetic=to_grey(data.synthetic, white=white))
-    return [_measure(data, arms, identical)]
+    arms = _Arms(
+        train=data.train,
+        unseen=unseen,
+        calibration=calibration,
+        synthetic=data.synthetic,
+        white=white_level(data),
+    )
+    return [_measure(arms, identical, seed=data.seed)]
 
 
-def _measure(data: AuditInput, arms: _Arms, identical: Mask) -> Measurement:
-    gallery, n = arms.gallery, len(arms.synthetic)
-    real = gallery.margin(arms.swapped.unseen)
-    train, unseen = gallery.correlation(arms.synthetic)
-    margins = margin(train.max(axis=1), unseen.max(axis=1))
-    mirrored = mirror_margins(train, unseen, gallery.train_subjects, gallery.n_blocks, seed=data.seed)
-    cut = threshold(real, mirrored, alarm_rate=ALARM_RATE)
-    flagged = (margins > cut) | identical
-    n_flagged, rate = int(flagged.sum()), float(flagged.mean())
-    p_value = _leak(arms, train, unseen, cut, seed=data.seed)
-    recalls = _recalls(gallery, cut, seed=data.seed)
-    recall = float(np.mean(list(recalls.values())))
-    innocent = arms.swapped.margin(gallery.unseen) > cut
-    status, reason = _verdict(int(identical.sum()), p_value, recall, f"{n_flagged} of {n} images flagged")
-    value, low, _ = excess_rate(n_flagged, n, int(innocent.sum()), len(innocent))
-    high = clopper_pearson(n_flagged, n)[1] / max(recall, MIN_RECALL)  # any flag may be a copy, some copies are missed
-    image_p = p_values(margins, real, mirrored)
+def _measure(arms: _Arms, identical: Mask, *, seed: int) -> Measurement:
+    n, lineup = len(arms.synthetic), arms.lineup(seed=seed)
+    ranked = rank(GreyView(sets=(arms.synthetic,), white=arms.white), lineup)
+    found = _Found.of(ranked, arms.margins(arms.calibration, arms.unseen))
+    flagged = (found.margins > found.cut) | identical
+    copies = Copies(
+        n_flagged=int(flagged.sum()),
+        n=n,
+        n_identical=int(identical.sum()),
+        p_value=_leak(ranked, lineup, found.cut, seed=seed),
+        recalls=_recalls(arms, found.cut, seed=seed),
+    )
+    innocent = arms.margins(arms.unseen, arms.calibration) > found.cut
+    status, reason = copies.verdict()
+    value, low, _ = excess_rate(copies.n_flagged, n, int(innocent.sum()), len(innocent))
+    high = clopper_pearson(copies.n_flagged, n)[1] / max(copies.recall, MIN_RECALL)  # some copies are missed
     return _copies(
         status=status,
         reason=reason,
-        p_value=0.0 if identical.any() else p_value,
+        p_value=0.0 if identical.any() else copies.p_value,
         value=max(0.0, value),
         ci_low=max(0.0, low),
         ci_high=min(1.0, high),
-        n={"synthetic_images": n, **_people(gallery, arms.swapped)},
+        n={"synthetic_images": n, **arms.n},
         baseline=float(innocent.mean()),
-        positive_control=recall,
+        positive_control=copies.recall,
         negative_control=float(innocent.mean()),
-        details={
-            "flagged_rate": rate,
-            "recall": recalls,
-            "p_value": p_value,
-            "alarm_rate": ALARM_RATE,
-            "n_identical": int(identical.sum()),
-        },
-        internal={
-            "flags": flag_rows(flagged, identical, image_p, [DETECTOR] * n),
-            "nearest_train_index": {int(i): int(train[i].argmax()) for i in np.flatnonzero(flagged)},
-            "threshold": cut,
-            "margins": np.round(margins, 4).tolist(),
-            "real_margins": np.round(real, 4).tolist(),
-        },
+        details=copies.details(ALARM_RATE),
+        internal=_internal(ranked, lineup, found, flagged, identical),
     )
 
 
-def _leak(arms: _Arms, train: Floats, unseen: Floats, cut: float, *, seed: int) -> float:
+def _leak(ranked: Ranked, lineup: Lineup, cut: float, *, seed: int) -> float:
     """The test of the whole set: training people against all others, those who set the alarm among them."""
-    calibration = registered_correlation(arms.synthetic, arms.swapped.unseen)
-    people = (arms.gallery.train_subjects, arms.gallery.unseen_subjects, arms.swapped.unseen_subjects)
-    return margin_p_value(
-        np.concatenate([train, unseen, calibration], axis=1),
-        np.concatenate([np.char.add(arm, who) for arm, who in zip("tuc", people, strict=True)]),
-        np.arange(sum(map(len, people))) < len(people[0]),
-        cut,
-        n_draws=N_DRAWS,
-        seed=seed,
-    )
+    group = lineup.group[np.flatnonzero(np.diff(lineup.person, prepend=-1))]
+    return margin_p_value(ranked, group < group[-1] - 1, cut, n_draws=N_DRAWS, seed=seed)
 
 
-def _verdict(n_identical: int, p_value: float, recall: float, flagged: str) -> tuple[Status, str]:
-    if n_identical:
-        return Status.DETECTED, f"{n_identical} synthetic images equal a training image bit for bit"
-    if p_value <= LEVEL:
-        return Status.DETECTED, f"{flagged}, more than chance gives (p = {p_value:.3f})"
-    if recall < MIN_RECALL:
-        return Status.NO_POWER, f"only {recall:.0%} of planted copies were found, {MIN_RECALL:.0%} are needed"
-    return Status.NOT_DETECTED, f"{flagged}, as chance gives (p = {p_value:.2f})"
-
-
-def _recalls(gallery: Gallery, cut: float, *, seed: int) -> dict[str, float]:
+def _recalls(arms: _Arms, cut: float, *, seed: int) -> dict[str, float]:
     rng = np.random.default_rng(seed)
-    sources = gallery.train[rng.permutation(len(gallery.train))[:N_PLANTED]]
-    return {name: float((gallery.margin(TRANSFORMS[name](sources, rng)) > cut).mean()) for name in UPRIGHT}
+    views = (GreyView(sets=(arm,), white=arms.white) for arm in (arms.train, arms.unseen))
+    train, unseen = views
+    sources = train[rng.permutation(len(train))[:N_PLANTED]]
+    return {
+        name: float((margins(TRANSFORMS[name](sources, rng), train, unseen) > cut).mean()) for name in UPRIGHT
+    }
 
 
-def _people(gallery: Gallery, swapped: Gallery) -> dict[str, int]:
-    arms = (gallery.train_subjects, gallery.unseen_subjects, swapped.unseen_subjects)
-    return {name: len(np.unique(who)) for name, who in zip(("train", "unseen", "calibration"), arms, strict=True)}
+def _internal(ranked: Ranked, lineup: Lineup, found: _Found, flagged: Mask, identical: Mask) -> dict[str, object]:
+    """Flags, each with the training image that is most alike, and every margin."""
+    block = ranked.best[:, :-2].argmax(axis=1)
+    nearest = lineup.row[np.take_along_axis(ranked.nearest, block[:, None], axis=1)[:, 0]]
+    image_p = p_values(found.margins, found.real, found.mirrored)
+    return {
+        "flags": flag_rows(flagged, identical, image_p, [DETECTOR] * len(flagged)),
+        "nearest_train_index": {int(i): int(nearest[i]) for i in np.flatnonzero(flagged)},
+        "threshold": found.cut,
+        "margins": np.round(found.margins, 4).tolist(),
+        "real_margins": np.round(found.real, 4).tolist(),
+    }

@@ -104,13 +104,14 @@ def _asked(data: AuditInput, folder: Path, kind: str) -> Measurement:
 
 
 def _tested(data: AuditInput, drawn: _Drawn, report: partial[Measurement]) -> Measurement:
+    alone = partial(only_identity, report, drawn.identical, train=data.train, asked=drawn.images)
     reason = too_few(train=data.train, holdout=drawn.unseen, control=drawn.learning)
     if not reason and drawn.unseen.n_subjects < N_CALIBRATING:
         reason = f"{drawn.unseen.n_subjects} people set the alarm, {N_CALIBRATING} are needed"
     if reason:
-        return only_identity(report, drawn.identical, Status.NO_POWER, reason)
+        return alone(status=Status.NO_POWER, reason=reason)
     if mismatch := same_source(data):
-        return only_identity(report, drawn.identical, Status.NOT_ASSESSABLE, mismatch)
+        return alone(status=Status.NOT_ASSESSABLE, reason=mismatch)
     white = white_level(data)
     people, whom = drawn.calibrating()
     known = Known.of(data.train.select(drawn.cell.rows(data.train)), people, white=white)

@@ -104,8 +104,11 @@ def test_hidden_copies_are_flagged_named_and_shown_inside_only(leak_free: AuditI
 def test_bit_for_bit_copies_are_detected_even_among_few_people(leak_free: AuditInput) -> None:
     few = with_few_people(leak_free, 40)
     assert statuses(few, "memorisation") == {"memorisation.copy_rate": "no_power"}
-    copied = replace(few, synthetic=replace(few.train, subject=None))
-    assert statuses(copied, "memorisation") == {"memorisation.copy_rate": "detected"}
+    order = np.arange(len(few.train))[::-1]
+    copied = replace(few, synthetic=replace(few.train.select(order), subject=None))
+    found, _ = _measured(copied)
+    assert found.status == "detected"
+    assert found.internal["nearest_train_index"] == dict(enumerate(order.tolist()))
 
 
 def test_too_few_to_set_the_alarm_have_no_power(leak_free: AuditInput) -> None:
