@@ -1,8 +1,9 @@
 """Synthetic images as DICOM instances that say so themselves.
 
-Secondary Capture Image Storage (PS3.3 A.8.1) with ConversionType SYN, SyntheticData YES (PS3.3 C.12.1, 0008,001C) and
-the synthesising equipment (PS3.16 CID 7005: 109100, DCM). There is no PatientIdentityRemoved: no identity was there to
-remove. Equal input gives equal bytes, so that a release can be written again and compared.
+SyntheticData YES (PS3.3 C.12.1, 0008,001C) and the synthesising equipment (PS3.16 CID 7005: 109100, DCM) stand in an
+information object of the declared modality (`kinds`), by default a secondary capture with ConversionType SYN. There is
+no PatientIdentityRemoved: no identity was there to remove. Equal input gives equal bytes, so that a release can be
+written again and compared.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from veilmark.dicom.base import DicomError, Pixels
+from veilmark.dicom.kinds import ImageKind, bits_of, kind_of
+from veilmark.dicom.stored_pixels import add_overlay, add_pixels, check_pixels
 
 _UIDS = uuid.UUID("9a0c7c0e-52e1-5a08-9d0e-6a1f6f1f3f8b")  # the name space of every UID made here, never to change
+MANUFACTURER = "Veilmark"
 _IMPLEMENTATION = UID("2.25.204753418650271536893024457130582091741")
 _DATE = re.compile(r"|\d{8}")
+_MODALITY = re.compile(r"[A-Z0-9]{2,16}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,8 @@ class SyntheticInstance:
     generator, version: the equipment. mark: the id in the pixels' watermark, if any. sex: M, F, O or empty.
     description: what the image shows (SeriesDescription). made_on: YYYYMMDD, or empty where it shall not be told.
     comment: ImageComments, up to 10,240 characters; the publisher's canonical metadata stands there.
+    modality: the cohort's (CR, DX, CT, MR, US, XC ...); it chooses the information object. bits: stored; 0 is 8 for
+    uint8 and 12 for uint16. burned_in: a visible label is part of the pixels.
     """
 
     release: str
@@ -44,6 +52,9 @@ class SyntheticInstance:
     description: str = ""
     made_on: str = ""
     comment: str = ""
+    modality: str = "OT"
+    bits: int = 0
+    burned_in: bool = False
 
     def __post_init__(self) -> None:
         problems = {
@@ -52,6 +63,7 @@ class SyntheticInstance:
             "generator": not self.generator,
             "sex": self.sex not in {"", "M", "F", "O"},
             "made_on": not _DATE.fullmatch(self.made_on),
+            "modality": not _MODALITY.fullmatch(self.modality),
         }
         for field in self.__dataclass_fields__:
             value = getattr(self, field)
@@ -64,13 +76,21 @@ def _fits(field: str, value: str) -> bool:
     return len(value) <= 10_240 if field == "comment" else len(value) <= 64 and "\\" not in value
 
 
-def write_synthetic(path: Path, pixels: Pixels, instance: SyntheticInstance) -> None:
-    """Write `pixels` (uint8 [H,W] or [H,W,3], or uint16 0..4095 [H,W]; white is dense) to `path`, whole or not at all.
+def write_synthetic(
+    path: Path, pixels: Pixels, instance: SyntheticInstance, *, overlay: NDArray[np.bool_] | None = None
+) -> None:
+    """Write `pixels` (uint8 [H,W] or [H,W,3], or uint16 [H,W]; white is dense) to `path`, whole or not at all.
 
-    Raises DicomError for other pixels, and where the file cannot be written.
+    `overlay` [H,W] becomes an overlay plane (60xx). Where the modality's information object cannot hold such pixels, it
+    is a secondary capture of that modality. Raises DicomError for other pixels, and where the file cannot be written.
     """
-    dataset = _general(instance)
-    _add_pixels(dataset, pixels)
+    bits = bits_of(pixels, instance.bits)
+    check_pixels(pixels, bits)
+    kind = kind_of(instance.modality, bits=bits, colour=pixels.ndim == 3)
+    dataset = _general(instance, kind)
+    add_pixels(dataset, pixels, kind=kind, bits=bits)
+    if overlay is not None:
+        add_overlay(dataset, overlay)
     dataset.file_meta = _file_meta(dataset)
     try:
         _write_whole(path, dataset)
@@ -91,38 +111,49 @@ def _write_whole(path: Path, dataset: Dataset) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _general(instance: SyntheticInstance) -> Dataset:
+def _general(instance: SyntheticInstance, kind: ImageKind) -> Dataset:
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.ImageType = ["DERIVED", "SECONDARY", *([kind.image_type] if kind.image_type else [])]
+    dataset.SOPClassUID = kind.sop_class
     dataset.SOPInstanceUID = _uid(instance, "instance")
-    dataset.SyntheticData = "YES"
-    dataset.ConversionType = "SYN"
-    dataset.Modality = "OT"
-    dataset.ContentQualification = "RESEARCH"
-    dataset.BurnedInAnnotation = "NO"
-    dataset.RecognizableVisualFeatures = "NO"
-    dataset.DerivationDescription = f"Synthetic image, no acquisition of a person. Generator {instance.generator}." + (
-        f" Mark {instance.mark}." if instance.mark else ""
-    )
-    dataset.ContributingEquipmentSequence = [_equipment(instance)]
+    dataset.Modality = instance.modality
+    dataset.Manufacturer = MANUFACTURER
     dataset.PatientName = "SYNTHETIC^IMAGE"
     dataset.PatientID = f"SYN-{uuid.uuid5(_UIDS, f'{instance.release}/{instance.index}/patient').hex[:16].upper()}"
     dataset.PatientBirthDate = ""
     dataset.PatientSex = instance.sex
     dataset.StudyInstanceUID = _uid(instance, "study")
     dataset.SeriesInstanceUID = _uid(instance, "series")
-    dataset.StudyDate = dataset.ContentDate = instance.made_on
-    dataset.StudyTime = dataset.ContentTime = ""
+    dataset.StudyDate = instance.made_on
+    dataset.StudyTime = ""
     dataset.ReferringPhysicianName = dataset.AccessionNumber = ""
     dataset.StudyID = "1"
     dataset.SeriesNumber = dataset.InstanceNumber = 1
     dataset.SeriesDescription = instance.description or "Synthetic"
-    dataset.PatientOrientation = dataset.Laterality = ""
+    for keyword, value in kind.elements.items():
+        setattr(dataset, keyword, value)
+    if "PositionReferenceIndicator" in kind.elements:
+        dataset.FrameOfReferenceUID = _uid(instance, "frame of reference")
+    _label(dataset, instance, kind)
+    return dataset
+
+
+def _label(dataset: Dataset, instance: SyntheticInstance, kind: ImageKind) -> None:
+    """All by which an instance says what it is."""
+    dataset.SyntheticData = "YES"
+    dataset.ContentQualification = "RESEARCH"
+    dataset.BurnedInAnnotation = "YES" if instance.burned_in else "NO"
+    dataset.RecognizableVisualFeatures = "NO"
+    # The one date is that of making, and it is nobody's: it was left out or it is as it was (C.12.1).
+    dataset.LongitudinalTemporalInformationModified = "UNMODIFIED" if instance.made_on else "REMOVED"
+    sentences = [f"Synthetic image, no acquisition of a person. Generator {instance.generator}."]
+    sentences += [f"Mark {instance.mark}."] if instance.mark else []
+    sentences += ["Spacing, position and orientation are nominal."] if kind.is_nominal else []
+    dataset.DerivationDescription = " ".join(sentences)
+    dataset.ContributingEquipmentSequence = [_equipment(instance)]
     if instance.comment:
         dataset.ImageComments = instance.comment
-    return dataset
 
 
 def _equipment(instance: SyntheticInstance) -> Dataset:
@@ -132,36 +163,11 @@ def _equipment(instance: SyntheticInstance) -> Dataset:
     purpose.CodeMeaning = "Synthesizing Equipment"
     equipment = Dataset()
     equipment.PurposeOfReferenceCodeSequence = [purpose]
-    equipment.Manufacturer = "Veilmark"
+    equipment.Manufacturer = MANUFACTURER
     equipment.ManufacturerModelName = instance.generator
     equipment.SoftwareVersions = instance.version
     equipment.ContributionDescription = f"Sampled from a generator for release {instance.release}"
     return equipment
-
-
-def _add_pixels(dataset: Dataset, pixels: Pixels) -> None:
-    deep, colour = pixels.dtype == np.uint16, pixels.ndim == 3
-    shape_fits = pixels.ndim == 2 or (colour and pixels.shape[2] == 3 and not deep)
-    if not shape_fits or pixels.dtype not in (np.uint8, np.uint16) or not 0 < pixels.size <= 2**28:
-        raise DicomError(
-            f"are {pixels.dtype} {list(pixels.shape)}",
-            where="pixels",
-            remedy="give uint8 [H,W] or [H,W,3], or uint16 [H,W]",
-        )
-    if deep and int(pixels.max()) > 4095:
-        raise DicomError(f"reach {int(pixels.max())}", where="pixels", remedy="scale them to 0..4095")
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.SamplesPerPixel = 3 if colour else 1
-    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    if colour:
-        dataset.PlanarConfiguration = 0
-    dataset.BitsAllocated = 16 if deep else 8
-    dataset.BitsStored = 12 if deep else 8
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = 0
-    if not colour:
-        dataset.WindowCenter, dataset.WindowWidth = (2048, 4096) if deep else (128, 256)
-    dataset.add_new("PixelData", "OW" if deep else "OB", _even(pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()))
 
 
 def _file_meta(dataset: Dataset) -> FileMetaDataset:
@@ -177,7 +183,3 @@ def _file_meta(dataset: Dataset) -> FileMetaDataset:
 def _uid(instance: SyntheticInstance, level: str) -> str:
     """A UID under 2.25 from a UUID (PS3.5 B.2), derived so that equal input gives an equal one."""
     return f"2.25.{uuid.uuid5(_UIDS, f'{instance.release}/{instance.index}/{level}').int}"
-
-
-def _even(content: bytes) -> bytes:
-    return content + b"\0" * (len(content) % 2)

@@ -140,11 +140,17 @@ def _read_dicom(data: bytes, where: str) -> tuple[NDArray[np.generic], str | Non
             raise FileError("is compressed", where=where, remedy="decompress it to explicit VR little endian first")
         if dataset.Rows * dataset.Columns * int(dataset.get("NumberOfFrames") or 1) > MAX_PIXELS:
             raise FileError(f"declares more than {MAX_PIXELS} pixels", where=where)
-        pixels = dataset.pixel_array
+        pixels = _in_stored_depth(dataset.pixel_array, dataset.BitsStored)
         comment = dataset.get("ImageComments")
     if pixels.dtype not in (np.uint8, np.uint16) or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
         raise FileError(f"holds {pixels.dtype} {list(pixels.shape)}, not one unsigned image", where=where)
     return pixels, str(comment) if comment and str(comment).startswith("{") else None
+
+
+def _in_stored_depth(pixels: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
+    """MR keeps 8 bits in words of 16 (PS3.3 C.8.3.1). Words that hold more than they declare stay what they are."""
+    is_narrow = pixels.dtype == np.uint16 and bits == 8 and int(pixels.max()) < 2**bits
+    return pixels.astype(np.uint8) if is_narrow else pixels
 
 
 def _parse_metadata(text: str | None, where: str) -> ImageMetadata | None:
