@@ -12,23 +12,36 @@ from numpy.typing import NDArray
 from veilmark.dicom.base import DicomError, Pixels
 from veilmark.dicom.synthetic import SyntheticInstance, write_synthetic
 from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.embedded.visible_label import VisibleLabel, overlay_of
 from veilmark.provenance.errors import FileError
 from veilmark.provenance.files import metadata_comment
 
 
 @dataclass(frozen=True, kw_only=True)
 class DicomWriter:
-    """An `ImageWriter`. `generator` and `version` name the equipment; `made_on` is YYYYMMDD or empty."""
+    """An `ImageWriter`. `generator` and `version` name the equipment; `made_on` is YYYYMMDD or empty.
+
+    `modality` is the cohort's declared one (CR, DX, CT, MR, US, XC); `bits` are stored, 0 for 8 or 12 by type.
+    """
 
     generator: str
     version: str
     made_on: str = ""
+    modality: str = "OT"
+    bits: int = 0
     suffix: ClassVar[str] = ".dcm"
 
     def __call__(
-        self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata, *, mark_id: str, index: int
+        self,
+        path: Path,
+        pixels: NDArray[np.generic],
+        metadata: ImageMetadata,
+        *,
+        mark_id: str,
+        index: int,
+        label: VisibleLabel = VisibleLabel.NONE,
     ) -> None:
-        """Raises FileError for what DICOM cannot hold (such as 16 significant bits)."""
+        """Raises FileError for what DICOM cannot hold (such as 16 significant bits where 12 are declared)."""
         try:
             instance = SyntheticInstance(
                 release=metadata.release_id,
@@ -40,7 +53,11 @@ class DicomWriter:
                 description=metadata.label[:64],  # a short text (PS3.5 6.2, LO)
                 made_on=self.made_on,
                 comment=metadata_comment(metadata),
+                modality=self.modality,
+                bits=self.bits,
+                burned_in=label.changes_pixels,
             )
-            write_synthetic(path, cast("Pixels", pixels), instance)  # it refuses other types itself
+            overlay = overlay_of(pixels) if label is VisibleLabel.OVERLAY else None
+            write_synthetic(path, cast("Pixels", pixels), instance, overlay=overlay)  # it refuses other types itself
         except DicomError as error:
             raise FileError(str(error), where=metadata.image_id) from error

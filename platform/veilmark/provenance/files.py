@@ -23,6 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from veilmark.provenance.atomic import write_atomically
 from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.embedded.visible_label import VisibleLabel
 from veilmark.provenance.errors import FileError, FormatError
 from veilmark.provenance.strict_json import canonical_json, parse_object
 
@@ -54,7 +55,8 @@ class FinalImage:
 class ImageWriter(Protocol):
     """Writes one final file of an image in a further format (such as DICOM), beside its PNG.
 
-    `mark_id` is "" for an image without a mark; `index` counts the images of the release.
+    `mark_id` is "" for an image without a mark; `index` counts the images of the release. A `label` that changes
+    pixels stands in them already; an overlay is the writer's to add.
     """
 
     @property
@@ -62,7 +64,14 @@ class ImageWriter(Protocol):
         """Of its files, such as ".dcm"."""
 
     def __call__(
-        self, path: Path, pixels: NDArray[np.generic], metadata: ImageMetadata, *, mark_id: str, index: int
+        self,
+        path: Path,
+        pixels: NDArray[np.generic],
+        metadata: ImageMetadata,
+        *,
+        mark_id: str,
+        index: int,
+        label: VisibleLabel,
     ) -> None: ...
 
 

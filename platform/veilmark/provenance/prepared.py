@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from veilmark.provenance.atomic import new_folder, write_below
 from veilmark.provenance.digests import ImageMetadata, content_digest, digest_of
+from veilmark.provenance.embedded.visible_label import VisibleLabel, check_label, with_label
 from veilmark.provenance.errors import BundleError, FileError
 from veilmark.provenance.files import FinalImage, ImageWriter, png_bytes, read_final
 from veilmark.provenance.layout import DRAFT_NAME
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
 from veilmark.provenance.proofs import content_tree, root_digest
 from veilmark.provenance.source import open_bundle
-from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, mark_images
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, mark_images
 
 Progress = Callable[[int, int], None]
 
@@ -62,24 +63,29 @@ def prepare_images(
     created_at: str,
     key: bytes = PUBLIC_DETECTION_KEY,
     writers: Sequence[ImageWriter] = (),
+    visible_label: VisibleLabel = VisibleLabel.NONE,
     progress: Progress = no_progress,
 ) -> PreparedImages:
     """Mark images [N, H, W] or [N, H, W, 3] and write each as PNG and by each further writer to `out`/images.
 
-    Every file is read back, and must say the same as the pixels and metadata given. Raises ProvenanceError.
+    A visible label comes after the mark; a mark that it destroys is not claimed. Every file is read back, and must say
+    the same as the pixels and metadata given. Raises ProvenanceError.
     """
     if not len(images) or len(images) != len(metadata):
         raise BundleError(f"{len(images)} images and {len(metadata)} rows of metadata", where=str(out))
     if len({row.release_id for row in metadata}) > 1:
         raise BundleError("the images belong to several releases", where=str(out))
+    check_label(images.shape[1:], visible_label)
     ids = _draw_ids(len(images), mark_release)
     marked = mark_images(images, ids, key=key)
     entries = []
     with new_folder(out) as folder:
         (folder / "images").mkdir()
         for i, row in enumerate(metadata):
-            mark_id = ids[i].hex if marked.is_marked[i] else ""
-            entries.append(_write_image(folder, marked.images[i], row, mark_id, i, writers))
+            pixels = with_label(marked.images[i], visible_label)
+            keeps_mark = not visible_label.changes_pixels or detect_mark(pixels, key=key).id == ids[i]
+            mark_id = ids[i].hex if marked.is_marked[i] and keeps_mark else ""
+            entries.append(_write_image(folder, pixels, row, writers, mark_id=mark_id, index=i, label=visible_label))
             progress(i + 1, len(metadata))
         tree = content_tree([entry.content_digest for entry in entries])
         draft = Manifest(
@@ -112,9 +118,11 @@ def _write_image(
     folder: Path,
     pixels: NDArray[np.generic],
     metadata: ImageMetadata,
+    writers: Sequence[ImageWriter],
+    *,
     mark_id: str,
     index: int,
-    writers: Sequence[ImageWriter],
+    label: VisibleLabel,
 ) -> ImageEntry:
     digest = content_digest(pixels, metadata)
     png_name = f"images/{metadata.image_id}.png"
@@ -122,7 +130,7 @@ def _write_image(
     names = [png_name]
     for writer in writers:
         names.append(f"images/{metadata.image_id}{writer.suffix}")
-        writer(folder / names[-1], pixels, metadata, mark_id=mark_id, index=index)
+        writer(folder / names[-1], pixels, metadata, mark_id=mark_id, index=index, label=label)
     files = []
     for name in names:
         data = (folder / name).read_bytes()
