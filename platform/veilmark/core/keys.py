@@ -7,8 +7,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from veilmark.crypto.base import KeyProvider, Signer
+from veilmark.crypto.base import Algorithm, KeyProvider, Signer
 from veilmark.crypto.file_keys import FileKeyProvider
+from veilmark.provenance.identity import SigningIdentity
 from veilmark.settings import environment
 
 
@@ -24,5 +25,10 @@ def _open(folder: Path, passphrase: str) -> KeyProvider:
 
 
 def signing_key(name: str) -> Signer:
-    """The signer of that name (a-z, 0-9, inner hyphens), made at its first use."""
+    """The Ed25519 signer of that name (a-z, 0-9, inner hyphens), made at its first use."""
     return key_provider().signing_key(name)
+
+
+def signing_identity(name: str) -> SigningIdentity:
+    """The Ed25519 and ML-DSA-65 signers of that name, which statements are signed by together."""
+    return SigningIdentity(ed25519=signing_key(name), ml_dsa_65=key_provider().signing_key(name, Algorithm.ML_DSA_65))

@@ -10,9 +10,18 @@ look the same, on purpose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
 KEY_BYTES = 32
+
+
+class Algorithm(StrEnum):
+    """The signature algorithms there are. Which one a signature must have is fixed in code, never read from it."""
+
+    ED25519 = "ed25519"  # RFC 8032
+    ML_DSA_65 = "ml-dsa-65"  # FIPS 204, for the day when quantum computers forge Ed25519
 
 
 class CryptoError(Exception):
@@ -24,7 +33,10 @@ class CryptoError(Exception):
 
 
 class Signer(Protocol):
-    """Signs bytes with one key. key_id: `sha256:<hex>` of the raw public key."""
+    """Signs bytes with one key, wherever it lies. key_id: `sha256:<hex>` of the raw public key."""
+
+    @property
+    def algorithm(self) -> Algorithm: ...
 
     @property
     def key_id(self) -> str: ...
@@ -48,5 +60,11 @@ class KeyProvider(Protocol):
     def unwrap(self, wrapped: bytes) -> bytes:
         """The 32 bytes of a wrapped data key. Raises CryptoError where it was not wrapped here."""
 
-    def signing_key(self, name: str) -> Signer:
-        """The signer of that name, made at the first call and the same ever after. Raises CryptoError."""
+    def signing_key(self, name: str, algorithm: Algorithm = Algorithm.ED25519) -> Signer:
+        """The signer of that name and algorithm, made at the first call and the same ever after. Raises CryptoError."""
+
+    def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` gave at the first call for that name, kept encrypted: for private keys of other kinds.
+
+        Raises CryptoError.
+        """

@@ -2,56 +2,36 @@
 
     passphrase --scrypt--> file key --AES-256-GCM--> master.key        (made at the first start)
     master key --HKDF--> wrapping key --AES-256-GCM--> data keys       (stored by whoever uses them)
-               --HKDF--> storing key  --AES-256-GCM--> signing-NAME.key
+               --HKDF--> storing key  --AES-256-GCM--> signing-NAME.key, signing-NAME.ml-dsa-65.key, secret-NAME.key
 
 It is only as safe as the passphrase and the account it runs under. The same protocol takes a hardware provider.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from veilmark.crypto.base import KEY_BYTES, CryptoError
+from veilmark.crypto.base import KEY_BYTES, Algorithm, CryptoError
 from veilmark.crypto.private_files import create_private, private_folder, read_private
+from veilmark.crypto.signatures import SEED_BYTES, SeedSigner
 
 _NONCE = 12
 _SALT = 16
 _MASTER_MAGIC = b"VMK1"
 _DATA_KEY_MAGIC = b"VMD1"
 _SIGNING_MAGIC = b"VMG1"
+_SECRET_MAGIC = b"VMN1"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-
-
-class Ed25519Signer:
-    """Signs with one Ed25519 key (RFC 8032)."""
-
-    def __init__(self, private_key: Ed25519PrivateKey) -> None:
-        self._private_key = private_key
-
-    @cached_property
-    def public_key_bytes(self) -> bytes:
-        """The raw public key, 32 bytes."""
-        return self._private_key.public_key().public_bytes_raw()
-
-    @cached_property
-    def key_id(self) -> str:
-        """`sha256:<hex>` of the raw public key."""
-        return f"sha256:{hashlib.sha256(self.public_key_bytes).hexdigest()}"
-
-    def sign(self, data: bytes) -> bytes:
-        """The signature over `data`, 64 bytes."""
-        return self._private_key.sign(data)
 
 
 class FileKeyProvider:
@@ -81,17 +61,28 @@ class FileKeyProvider:
         """The 32 bytes of a wrapped data key. Raises CryptoError where it was not wrapped by this master key."""
         return _unseal(self._derive(b"wrapping"), wrapped, _DATA_KEY_MAGIC, where="wrapped data key")
 
-    def signing_key(self, name: str) -> Ed25519Signer:
-        """The signer of that name (a-z, 0-9 and inner hyphens), made at the first call. Raises CryptoError."""
+    def signing_key(self, name: str, algorithm: Algorithm = Algorithm.ED25519) -> SeedSigner:
+        """The signer of that name (a-z, 0-9 and inner hyphens), made at the first call. Raises CryptoError.
+
+        Each algorithm has its own seed: one that leaks or breaks says nothing about the other.
+        """
+        label = name if algorithm is Algorithm.ED25519 else f"{name}.{algorithm}"  # a name holds no point
+        seed = self._keep(name, f"signing-{label}.key", _SIGNING_MAGIC + label.encode(), lambda: os.urandom(SEED_BYTES))
+        return SeedSigner(seed, algorithm)
+
+    def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` gave at the first call for that name, kept encrypted. Of two processes one wins."""
+        return self._keep(name, f"secret-{name}.key", _SECRET_MAGIC + name.encode(), make)
+
+    def _keep(self, name: str, file: str, magic: bytes, make: Callable[[], bytes]) -> bytes:
         if not _NAME.fullmatch(name):
-            raise CryptoError(f"is {name!r}", where="name of a signing key", remedy="use a-z, 0-9 and hyphens")
-        path = self._folder / f"signing-{name}.key"
-        key, magic = self._derive(b"storing"), _SIGNING_MAGIC + name.encode()
+            raise CryptoError(f"is {name!r}", where="name of a key", remedy="use a-z, 0-9 and hyphens")
+        path, key = self._folder / file, self._derive(b"storing")
         stored = read_private(path)
         if stored is None:
-            create_private(path, _seal(key, os.urandom(KEY_BYTES), magic))
+            create_private(path, _seal(key, make(), magic))
             stored = read_private(path) or b""
-        return Ed25519Signer(Ed25519PrivateKey.from_private_bytes(_unseal(key, stored, magic, where=str(path))))
+        return _unseal(key, stored, magic, where=str(path))
 
     def _derive(self, purpose: bytes) -> bytes:
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"veilmark/" + purpose).derive(self._master)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.envelope import Statement, verify_envelope
 from veilmark.provenance.errors import FormatError, ProvenanceError
+from veilmark.provenance.identity import Identity
 from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE
 from veilmark.provenance.manifest import Manifest, parse_manifest
+from veilmark.provenance.predicates import RECALL_PREDICATE, RELEASE_PREDICATE
 from veilmark.provenance.source import BundleSource
-from veilmark.provenance.statements import MANIFEST_NAME, RECALL_PREDICATE, RELEASE_PREDICATE, release_statement
+from veilmark.provenance.statements import MANIFEST_NAME, release_statement
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem
 
@@ -36,8 +38,8 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
     `revoked` are release ids or manifest digests that the caller knows to be recalled.
     """
     data = source.read(MANIFEST_NAME)
-    keys = trust_root.by_id if trust_root else {}
-    statement, problems = _release_claim(source, keys)
+    trusted = trust_root.identities if trust_root else ()
+    statement, problems = _release_claim(source, trusted)
     digest = digest_of(data)
     manifest = _parse(data, must=statement is None)
     is_signed = bool(statement and manifest) and statement == (
@@ -45,7 +47,7 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
     )
     if statement and not is_signed:
         problems.append(Problem(where=MANIFEST_NAME, what=f"is not what {RELEASE_ENVELOPE} signs"))
-    is_recalled = _is_recalled(source, keys, digest, problems) or digest in revoked
+    is_recalled = _is_recalled(source, trusted, digest, problems) or digest in revoked
     if manifest and manifest.release_id in revoked:
         is_recalled = True
     return SignedManifest(
@@ -57,16 +59,14 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
     )
 
 
-def _release_claim(source: BundleSource, keys: Mapping[str, bytes]) -> tuple[Statement | None, list[Problem]]:
-    if not keys:
+def _release_claim(source: BundleSource, trusted: Collection[Identity]) -> tuple[Statement | None, list[Problem]]:
+    if not trusted:
         return None, [Problem(where=source.where, what="no trust root is pinned, so no signature can be believed")]
     try:
-        statement = verify_envelope(source.read(RELEASE_ENVELOPE), keys, where=RELEASE_ENVELOPE)
+        envelope = source.read(RELEASE_ENVELOPE)
+        return verify_envelope(envelope, trusted, predicate_type=RELEASE_PREDICATE, where=RELEASE_ENVELOPE), []
     except ProvenanceError as error:
         return None, [Problem(where=RELEASE_ENVELOPE, what=error.what)]
-    if statement.predicate_type != RELEASE_PREDICATE:
-        return None, [Problem(where=RELEASE_ENVELOPE, what="is no statement about a release")]
-    return statement, []
 
 
 def _parse(data: bytes, *, must: bool) -> Manifest | None:
@@ -78,15 +78,16 @@ def _parse(data: bytes, *, must: bool) -> Manifest | None:
         return None
 
 
-def _is_recalled(source: BundleSource, keys: Mapping[str, bytes], digest: str, problems: list[Problem]) -> bool:
-    if RECALL_NAME not in source.sizes or not keys:
+def _is_recalled(source: BundleSource, trusted: Collection[Identity], digest: str, problems: list[Problem]) -> bool:
+    if RECALL_NAME not in source.sizes or not trusted:
         return False
     try:
-        statement = verify_envelope(source.read(RECALL_NAME), keys, where=RECALL_NAME)
+        envelope = source.read(RECALL_NAME)
+        statement = verify_envelope(envelope, trusted, predicate_type=RECALL_PREDICATE, where=RECALL_NAME)
     except ProvenanceError as error:
         problems.append(Problem(where=RECALL_NAME, what=error.what))
         return False
-    if statement.predicate_type != RECALL_PREDICATE or statement.subjects != {MANIFEST_NAME: digest}:
+    if statement.subjects != {MANIFEST_NAME: digest}:
         problems.append(Problem(where=RECALL_NAME, what="recalls another release"))
         return False
     return True

@@ -11,8 +11,9 @@ from veilmark.provenance.digests import digest_of
 from veilmark.provenance.documents import INDEX_NAME, ReleaseInfo, croissant, datasheet, index_csv
 from veilmark.provenance.embedded.base import FileSealer
 from veilmark.provenance.endorsed import copy_endorsed
-from veilmark.provenance.envelope import Signer, envelope_signature, sign_statement
+from veilmark.provenance.envelope import envelope_signature, sign_statement
 from veilmark.provenance.errors import BundleError
+from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
 from veilmark.provenance.prepared import PreparedImages, Progress, no_progress
@@ -37,7 +38,7 @@ def write_bundle(
     prepared: PreparedImages,
     endorsed_root: str,
     release: ReleaseInfo,
-    signer: Signer,
+    signer: SigningIdentity,
     decision: Mapping[str, object],
     report: Mapping[str, object],
     report_html: str,
@@ -79,7 +80,7 @@ def write_bundle(
     return Bundle(folder=out, manifest=manifest, manifest_digest=manifest_digest)
 
 
-def write_recall(folder: Path, *, signer: Signer, reason: str, recalled_at: str) -> None:
+def write_recall(folder: Path, *, signer: SigningIdentity, reason: str, recalled_at: str) -> None:
     """Put a signed `recall.json` beside the manifest: from then on the bundle verifies as recalled."""
     with open_bundle(folder) as source:
         data = source.read(MANIFEST_NAME)
@@ -92,7 +93,7 @@ def write_recall(folder: Path, *, signer: Signer, reason: str, recalled_at: str)
     write_atomically(folder / RECALL_NAME, sign_statement(statement, signer))
 
 
-def _sign_images(folder: Path, draft: Manifest, signer: Signer, progress: Progress) -> list[ImageEntry]:
+def _sign_images(folder: Path, draft: Manifest, signer: SigningIdentity, progress: Progress) -> list[ImageEntry]:
     """Write each image's envelope and proof; the entries with their signatures."""
     tree = content_tree([image.content_digest for image in draft.images])
     signed = []

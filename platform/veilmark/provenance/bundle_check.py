@@ -9,8 +9,10 @@ from veilmark.provenance.digests import content_digest, digest_of
 from veilmark.provenance.envelope import envelope_signature, verify_envelope
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import read_final
+from veilmark.provenance.identity import Identity
 from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest
+from veilmark.provenance.predicates import IMAGE_PREDICATE
 from veilmark.provenance.proofs import InclusionProof, content_tree, parse_proof, root_digest
 from veilmark.provenance.source import BundleSource
 from veilmark.provenance.statements import MANIFEST_NAME, image_statement
@@ -29,7 +31,7 @@ def verify_bundle(source: BundleSource, trust_root: TrustRoot | None, *, revoked
         problems += _file_problems(source, manifest)
         problems += _content_problems(source, manifest)
         if trust_root:
-            signature_problems = list(_signature_problems(source, manifest, trust_root.by_id))
+            signature_problems = list(_signature_problems(source, manifest, trust_root.identities))
             is_ours = is_ours or len({problem.where for problem in signature_problems}) < len(manifest.images)
             problems += signature_problems
     return Verification(
@@ -123,12 +125,12 @@ def _content_difference(source: BundleSource, path: str, image: ImageEntry) -> s
     return "" if same else "its pixels or metadata are not those endorsed"
 
 
-def _signature_problems(source: BundleSource, manifest: Manifest, keys: Mapping[str, bytes]) -> Iterator[Problem]:
+def _signature_problems(source: BundleSource, manifest: Manifest, trusted: Collection[Identity]) -> Iterator[Problem]:
     for image in manifest.images:
         name = envelope_name(image.image_id)
         try:
             envelope = source.read(name)
-            statement = verify_envelope(envelope, keys, where=name)
+            statement = verify_envelope(envelope, trusted, predicate_type=IMAGE_PREDICATE, where=name)
         except ProvenanceError as error:
             yield Problem(where=name, what=error.what)
             continue

@@ -8,6 +8,8 @@ Errors::
     +-- FormatError           JSON (manifest, envelope, proof, trust root) that breaks its schema
     +-- SignatureError        a signature that does not verify
     |   +-- UnknownKeyError   a signature by a key that the trust root does not hold
+    |   +-- RevokedKeyError   a signature by a key that the trust root revokes
+    |   +-- DowngradeError    a signature that its kind of statement must have, and that is not there
     +-- BundleError           a bundle that cannot be built or opened
 """
 
@@ -38,6 +40,14 @@ class SignatureError(ProvenanceError):
 
 class UnknownKeyError(SignatureError):
     """A signature by a key that the trust root does not hold."""
+
+
+class RevokedKeyError(SignatureError):
+    """A signature by a key that the trust root revokes."""
+
+
+class DowngradeError(SignatureError):
+    """A signature that its kind of statement must have, and that is not there."""
 
 
 class BundleError(ProvenanceError):

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from veilmark.provenance.envelope import Statement
 from veilmark.provenance.files import DIGITAL_SOURCE_TYPE
 from veilmark.provenance.manifest import ImageEntry, Manifest
+from veilmark.provenance.predicates import IMAGE_PREDICATE, RECALL_PREDICATE, RELEASE_PREDICATE
 
-IMAGE_PREDICATE = "urn:veilmark:image:1"
-RELEASE_PREDICATE = "urn:veilmark:release:1"
-RECALL_PREDICATE = "urn:veilmark:recall:1"
 MANIFEST_NAME = "manifest.json"
 
 

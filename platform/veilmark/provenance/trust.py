@@ -1,50 +1,37 @@
-"""The trust root: which public keys a verifier believes. Pinned by its user, never taken from a bundle."""
+"""The trust root: whom a verifier believes. Pinned by its user, never taken from a bundle."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from veilmark.crypto.base import Algorithm
+from veilmark.crypto.signatures import PUBLIC_KEY_BYTES, key_id_of
 from veilmark.provenance.atomic import write_atomically
-from veilmark.provenance.envelope import Signer, decode_base64, key_id_of
+from veilmark.provenance.envelope import decode_base64
 from veilmark.provenance.errors import FileError, FormatError
+from veilmark.provenance.identity import Identity, SigningIdentity
+from veilmark.provenance.manifest import check_time
 from veilmark.provenance.strict_json import check_keys, parse_object, readable_json, take, take_list
 
-SCHEMA = "veilmark/trust-root/1"
-ALGORITHM = "ed25519"
+SCHEMA = "veilmark/trust-root/2"
+_FIRST_SCHEMA = "veilmark/trust-root/1"
 _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustedKey:
-    """`public_key`: 32 raw bytes; `created_at`: UTC, ISO 8601."""
-
-    public_key: bytes
-    created_at: str
-
-    @property
-    def key_id(self) -> str:
-        """Derived, so that a file cannot give one key another's name."""
-        return key_id_of(self.public_key)
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrustRoot:
-    """Read from and written to `trust-root.json`."""
+    """Read from and written to `trust-root.json`. `timestamp_roots`: certificates of stamping authorities, DER."""
 
-    keys: Sequence[TrustedKey]
-
-    @property
-    def by_id(self) -> Mapping[str, bytes]:
-        """Key id to raw public key."""
-        return {key.key_id: key.public_key for key in self.keys}
+    identities: Sequence[Identity]
+    timestamp_roots: Sequence[bytes] = ()
 
     @classmethod
-    def of(cls, signer: Signer, *, created_at: str) -> TrustRoot:
+    def of(cls, signer: SigningIdentity, *, created_at: str, timestamp_roots: Sequence[bytes] = ()) -> TrustRoot:
         """A root that trusts one signer."""
-        return cls(keys=(TrustedKey(public_key=signer.public_key_bytes, created_at=created_at),))
+        return cls(identities=(signer.public(created_at=created_at),), timestamp_roots=tuple(timestamp_roots))
 
     @classmethod
     def read(cls, path: Path) -> TrustRoot:
@@ -53,35 +40,66 @@ class TrustRoot:
             data = path.read_bytes()
         except OSError as error:
             raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
-        body = parse_object(data, where=str(path), max_bytes=_MAX_BYTES)
-        check_keys(body, ("schema", "keys"), where=str(path))
+        return cls.parse(data, where=str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, *, where: str) -> TrustRoot:
+        """Raises FormatError, for a root of the first schema too: it names no second key to ask for."""
+        body = parse_object(data, where=where, max_bytes=_MAX_BYTES)
+        if body.get("schema") == _FIRST_SCHEMA:
+            remedy = "get the publisher's new trust-root.json"
+            raise FormatError("names Ed25519 keys alone, and releases are signed by two", where=where, remedy=remedy)
+        check_keys(body, ("schema", "identities", "timestamp_roots"), where=where)
         if body["schema"] != SCHEMA:
-            raise FormatError(f"schema is not {SCHEMA}", where=str(path))
-        keys = [_parse_key(key, str(path)) for key in take_list(body, "keys", dict, where=str(path))]
-        if not keys:
-            raise FormatError("holds no key", where=str(path))
-        return cls(keys=keys)
+            raise FormatError(f"schema is not {SCHEMA}", where=where)
+        identities = [_parse_identity(row, where) for row in take_list(body, "identities", dict, where=where)]
+        if not identities:
+            raise FormatError("holds no identity", where=where)
+        key_ids = [key_id for identity in identities for key_id in identity.key_ids.values()]
+        if len(set(key_ids)) != len(key_ids):
+            raise FormatError("names one key twice", where=where)
+        certificates = take_list(body, "timestamp_roots", str, where=where)
+        return cls(identities=identities, timestamp_roots=[decode_base64(text, where=where) for text in certificates])
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        return readable_json(
+            {
+                "schema": SCHEMA,
+                "identities": [_identity_json(identity) for identity in self.identities],
+                "timestamp_roots": [base64.b64encode(der).decode() for der in self.timestamp_roots],
+            }
+        )
 
     def write(self, path: Path) -> None:
         """Raises FileError."""
-        keys = [
-            {
-                "key_id": key.key_id,
-                "algorithm": ALGORITHM,
-                "public_key": base64.b64encode(key.public_key).decode(),
-                "created_at": key.created_at,
-            }
-            for key in self.keys
-        ]
-        write_atomically(path, readable_json({"schema": SCHEMA, "keys": keys}))
+        write_atomically(path, self.to_bytes())
 
 
-def _parse_key(value: dict[str, object], where: str) -> TrustedKey:
-    check_keys(value, ("key_id", "algorithm", "public_key", "created_at"), where=where)
-    if value["algorithm"] != ALGORITHM:
-        raise FormatError(f"algorithm is not {ALGORITHM}", where=where)
-    public_key = decode_base64(take(value, "public_key", str, where=where), where=where)
-    key = TrustedKey(public_key=public_key, created_at=take(value, "created_at", str, where=where))
-    if len(public_key) != 32 or key.key_id != value["key_id"]:
+def _identity_json(identity: Identity) -> dict[str, object]:
+    keys = [
+        {"algorithm": algorithm, "key_id": key_id_of(key), "public_key": base64.b64encode(key).decode()}
+        for algorithm, key in identity.keys.items()
+    ]
+    return {"created_at": identity.created_at, "revoked_at": identity.revoked_at, "keys": keys}
+
+
+def _parse_identity(value: dict[str, object], where: str) -> Identity:
+    check_keys(value, ("created_at", "revoked_at", "keys"), where=where)
+    revoked_at = take(value, "revoked_at", str, where=where)
+    rows = take_list(value, "keys", dict, where=where)
+    if [row.get("algorithm") for row in rows] != list(Algorithm):
+        raise FormatError(f"an identity has not the keys {', '.join(Algorithm)}, in this order", where=where)
+    return Identity(
+        keys={algorithm: _parse_key(row, algorithm, where) for algorithm, row in zip(Algorithm, rows, strict=True)},
+        created_at=check_time(take(value, "created_at", str, where=where), where=where),
+        revoked_at=revoked_at and check_time(revoked_at, where=where),
+    )
+
+
+def _parse_key(value: dict[str, object], algorithm: Algorithm, where: str) -> bytes:
+    check_keys(value, ("algorithm", "key_id", "public_key"), where=where)
+    key = decode_base64(take(value, "public_key", str, where=where), where=where)
+    if len(key) != PUBLIC_KEY_BYTES[algorithm] or key_id_of(key) != value["key_id"]:
         raise FormatError("a key and its key_id do not belong together", where=where)
     return key

@@ -13,7 +13,7 @@ from audits.report import Audience
 from generators.base import Progress
 from veilmark.audit_runs.services import report_page
 from veilmark.core.errors import IntegrityError, StateError
-from veilmark.core.keys import signing_key
+from veilmark.core.keys import signing_identity
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
@@ -56,7 +56,7 @@ def release_recall(*, release: Release) -> None:
     if release.state != ReleaseState.REVOKED:
         raise StateError(f"is {release.get_state_display()}", where=where, remedy="revoke it first")
     recalled_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    signer = signing_key(SIGNING_KEY)
+    signer = signing_identity(SIGNING_KEY)
     write_recall(bundle_folder(release), signer=signer, reason=release.state_reason, recalled_at=recalled_at)
     _zip(release)
     with transaction.atomic():
@@ -85,7 +85,7 @@ def _finish(release: Release, decision: Decision, bundle: Bundle) -> None:
     release.decision = decision
     release.manifest_digest = bundle.manifest_digest
     release.bundle_digest = file_digest(release)
-    release.signer_key_id = signing_key(SIGNING_KEY).key_id
+    release.signer_key_id = signing_identity(SIGNING_KEY).id
     release.published_at = datetime.now(UTC)
     release.save(
         update_fields=["decision", "manifest_digest", "bundle_digest", "signer_key_id", "published_at", "updated_at"]
@@ -120,7 +120,7 @@ def endorsement_facts(release: Release) -> dict[str, object]:
     digests = {endorsement.digest for endorsement in endorsements}
     facts: dict[str, object] = {
         "n_endorsers": len({endorsement.officer_id for endorsement in endorsements}),
-        "signer_key_id": signing_key(SIGNING_KEY).key_id,
+        "signer_key_id": signing_identity(SIGNING_KEY).id,
     }
     if endorsements:
         ages = [endorsement.created_at - endorsement.reauthenticated_at for endorsement in endorsements]
@@ -145,7 +145,7 @@ def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
         prepared=PreparedImages.read(set_folder(release.synthetic_set)),
         endorsed_root=audit_run.content_root,
         release=_info(release),
-        signer=signing_key(SIGNING_KEY),
+        signer=signing_identity(SIGNING_KEY),
         decision=decision.body,
         report=audit_run.report,
         report_html=report_page(audit_run, Audience.PUBLISHABLE),
@@ -182,7 +182,7 @@ def _write_trust_root() -> None:
     """The public key of this site's releases. Written once: pinned by receivers, it must not change under them."""
     if not trust_root_path().exists():
         created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        TrustRoot.of(signing_key(SIGNING_KEY), created_at=created_at).write(trust_root_path())
+        TrustRoot.of(signing_identity(SIGNING_KEY), created_at=created_at).write(trust_root_path())
 
 
 def file_digest(release: Release) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from veilmark.crypto.base import Algorithm
+from veilmark.crypto.signatures import SeedSigner
 from veilmark.provenance.bundle import write_bundle, write_recall
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.documents import ReleaseInfo
-from veilmark.provenance.envelope import key_id_of
+from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.prepared import prepare_images
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
@@ -42,13 +43,9 @@ main()
 """
 
 
-class Signer:
-    _key = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x05")
-    public_key_bytes = _key.public_key().public_bytes_raw()
-    key_id = key_id_of(public_key_bytes)
-
-    def sign(self, data: bytes) -> bytes:
-        return self._key.sign(data)
+SIGNER = SigningIdentity(
+    ed25519=SeedSigner(bytes(31) + b"\x05", Algorithm.ED25519), ml_dsa_65=SeedSigner(bytes(32), Algorithm.ML_DSA_65)
+)
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -73,12 +70,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         prepared=prepared,
         endorsed_root=prepared.merkle_root,
         release=release,
-        signer=Signer(),
+        signer=SIGNER,
         decision={"outcome": "PASS"},
         report={},
         report_html="",
     )
-    TrustRoot.of(Signer(), created_at=AT).write(folder / "trust-root.json")
+    TrustRoot.of(SIGNER, created_at=AT).write(folder / "trust-root.json")
     zip_bundle(folder / "bundle", folder / "bundle.zip")
     return folder
 
@@ -116,7 +113,7 @@ def test_one_image_and_its_bundle(site: Path) -> None:
 def test_a_recalled_release(site: Path, tmp_path: Path) -> None:
     root = ("--trust-root", site / "trust-root.json")
     copy = Path(shutil.copytree(site / "bundle", tmp_path / "copy"))
-    write_recall(copy, signer=Signer(), reason="a person was recognised", recalled_at=AT)
+    write_recall(copy, signer=SIGNER, reason="a person was recognised", recalled_at=AT)
     assert run("verify", copy, *root).returncode == 13
     assert run("verify", site / "bundle", *root, "--revoked", "demo").returncode == 13
 

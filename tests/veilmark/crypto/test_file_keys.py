@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from dilithium_py.ml_dsa import ML_DSA_65
 
-from veilmark.crypto.base import CryptoError, KeyProvider
+from veilmark.crypto.base import Algorithm, CryptoError, KeyProvider
 from veilmark.crypto.file_keys import FileKeyProvider
+from veilmark.crypto.signatures import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SeedSigner, is_signed
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -65,6 +67,48 @@ def test_signatures_verify_and_names_have_their_own_keys(shared: FileKeyProvider
         public.verify(signer.sign(b"manifest"), b"manifest.")
     assert shared.signing_key("ledger").key_id != signer.key_id
     assert signer.key_id.startswith("sha256:")
+
+
+def test_a_name_has_a_key_of_each_algorithm(folder: Path, provider: FileKeyProvider) -> None:
+    """From seeds of their own: one that leaks says nothing about the other."""
+    signers = [provider.signing_key("release", algorithm) for algorithm in Algorithm]
+    for signer in signers:
+        again = FileKeyProvider(folder, PASSPHRASE).signing_key("release", signer.algorithm)
+        signature = again.sign(b"manifest")
+        assert len(signature) == SIGNATURE_BYTES[signer.algorithm]
+        assert len(signer.public_key_bytes) == PUBLIC_KEY_BYTES[signer.algorithm]
+        public = {"public_key": signer.public_key_bytes, "algorithm": signer.algorithm}
+        assert is_signed(b"manifest", signature, **public)
+        assert not is_signed(b"manifest.", signature, **public)
+        assert not is_signed(b"manifest", signature, public_key=b"short", algorithm=signer.algorithm)
+    (folder / "signing-release.key").replace(folder / "signing-release.ml-dsa-65.key")
+    with pytest.raises(CryptoError, match=r"signing-release\.ml-dsa-65"):
+        provider.signing_key("release", Algorithm.ML_DSA_65)
+
+
+def test_a_second_implementation_makes_the_same_ml_dsa_key() -> None:
+    seed = bytes(range(32))
+    signer = SeedSigner(seed, Algorithm.ML_DSA_65)
+    public, private = ML_DSA_65.key_derive(seed)
+    assert public == signer.public_key_bytes
+    assert ML_DSA_65.verify(public, b"m", signer.sign(b"m"))
+    theirs = ML_DSA_65.sign(private, b"m")
+    assert is_signed(b"m", theirs, public_key=signer.public_key_bytes, algorithm=Algorithm.ML_DSA_65)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_seed_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(CryptoError, match="seed"):
+        SeedSigner(bytes(length), Algorithm.ED25519)
+
+
+def test_a_secret_is_made_once_and_kept_encrypted(folder: Path, provider: FileKeyProvider) -> None:
+    made = provider.secret("creator", lambda: b"a private key of another kind")
+    again = FileKeyProvider(folder, PASSPHRASE).secret("creator", lambda: b"never made")
+    assert made == again == b"a private key of another kind"
+    assert made not in (folder / "secret-creator.key").read_bytes()
+    with pytest.raises(CryptoError, match="name"):
+        provider.secret("../creator", lambda: b"")
 
 
 def test_only_the_owner_may_read(tmp_path: Path) -> None:

@@ -9,42 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from veilmark.crypto.base import Algorithm
+from veilmark.crypto.signatures import SeedSigner
 from veilmark.provenance.bundle import Bundle, write_bundle
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.documents import ReleaseInfo
-from veilmark.provenance.envelope import key_id_of
+from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.provenance.trust import TrustRoot
 
 CREATED_AT = "2026-11-21T09:30:00Z"
 
 
-class KeyInMemory:
-    """An Ed25519 key of the `cryptography` package, as `crypto/` hands out, without a file."""
-
-    def __init__(self, seed: int) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(seed.to_bytes(32, "big"))
-
-    @property
-    def public_key_bytes(self) -> bytes:
-        return self._key.public_key().public_bytes_raw()
-
-    @property
-    def key_id(self) -> str:
-        return key_id_of(self.public_key_bytes)
-
-    def sign(self, data: bytes) -> bytes:
-        return self._key.sign(data)
+def identity(seed: int) -> SigningIdentity:
+    """Two keys as `crypto/` hands out, without a file."""
+    ed25519, ml_dsa_65 = (SeedSigner(seed.to_bytes(32, "big"), algorithm) for algorithm in Algorithm)
+    return SigningIdentity(ed25519=ed25519, ml_dsa_65=ml_dsa_65)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
     bundle: Bundle
     trust_root: TrustRoot
-    signer: KeyInMemory
+    signer: SigningIdentity
     prepared: PreparedImages
     originals: NDArray[np.uint8]
 
@@ -80,7 +69,7 @@ def release(release_id: str = "demo-1") -> ReleaseInfo:
     )
 
 
-def publish(folder: Path, *, signer: KeyInMemory, release_id: str = "demo-1", seed: int = 0) -> Published:
+def publish(folder: Path, *, signer: SigningIdentity, release_id: str = "demo-1", seed: int = 0) -> Published:
     images = textured(5, 64, seed=seed).astype(np.uint8)
     prepared = prepare_images(
         folder / "prepared", images=images, metadata=rows(5, release_id), mark_release=7, created_at=CREATED_AT
@@ -115,19 +104,19 @@ def make_release() -> Callable[..., ReleaseInfo]:
 
 
 @pytest.fixture(scope="session")
-def make_signer() -> Callable[[int], KeyInMemory]:
-    return KeyInMemory
+def make_signer() -> Callable[[int], SigningIdentity]:
+    return identity
 
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish(tmp_path_factory.mktemp("published"), signer=KeyInMemory(1))
+    return publish(tmp_path_factory.mktemp("published"), signer=identity(1))
 
 
 @pytest.fixture(scope="session")
 def other_release(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Another release by the same signer."""
-    return publish(tmp_path_factory.mktemp("other"), signer=KeyInMemory(1), release_id="demo-2", seed=5)
+    return publish(tmp_path_factory.mktemp("other"), signer=identity(1), release_id="demo-2", seed=5)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from veilmark.provenance.bundle import write_bundle
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.errors import BundleError, FileError
+from veilmark.provenance.layout import RELEASE_ENVELOPE
 from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.verdict import Verdict
@@ -73,7 +75,15 @@ def publish_again(published, out: Path, make_release, **changes: object) -> None
 
 
 def test_publishing_again_gives_the_same_bytes(published, make_release, tmp_path: Path) -> None:
+    """But for the signature of the release: ML-DSA signs with fresh randomness. What it signs is the same."""
     publish_again(published, tmp_path / "again", make_release)
+    envelopes = [
+        json.loads((folder / RELEASE_ENVELOPE).read_bytes()) for folder in (published.bundle.folder, tmp_path / "again")
+    ]
+    assert envelopes[0]["payload"] == envelopes[1]["payload"]
+    assert envelopes[0]["signatures"][0] == envelopes[1]["signatures"][0]
+    assert envelopes[0]["signatures"][1]["keyid"] == envelopes[1]["signatures"][1]["keyid"]
+    shutil.copy(published.bundle.folder / RELEASE_ENVELOPE, tmp_path / "again" / RELEASE_ENVELOPE)
     zip_bundle(published.bundle.folder, tmp_path / "a.zip")
     zip_bundle(tmp_path / "again", tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
@@ -132,8 +142,8 @@ def test_dicom_beside_png_shares_the_leaf(make_textured, make_release, published
 
 def test_a_writer_that_changes_pixels_is_caught(published, tmp_path: Path) -> None:
     class Darker(DicomWriter):
-        def __call__(self, path, pixels, metadata, *, mark_id, index) -> None:
-            super().__call__(path, pixels // 2, metadata, mark_id=mark_id, index=index)
+        def __call__(self, path, pixels, metadata, **told) -> None:
+            super().__call__(path, pixels // 2, metadata, **told)
 
     rows = [ImageMetadata(release_id="demo-1", image_id=f"i{i}") for i in range(5)]
     with pytest.raises(FileError, match=r"images/i0\.dcm: does not read back"):

@@ -1,8 +1,7 @@
-"""Manifest, envelope, trust root, proof and zip: the parsers refuse what has two meanings or asks too much."""
+"""Manifest, proof and zip: the parsers refuse what has two meanings or asks too much."""
 
 from __future__ import annotations
 
-import base64
 import json
 import zipfile
 from pathlib import Path
@@ -11,13 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veilmark.provenance.envelope import Statement, pae, sign_statement, verify_envelope
-from veilmark.provenance.errors import BundleError, FormatError, ProvenanceError, SignatureError, UnknownKeyError
+from veilmark.provenance.errors import BundleError, FormatError, ProvenanceError
 from veilmark.provenance.manifest import parse_manifest
 from veilmark.provenance.proofs import parse_proof
 from veilmark.provenance.source import open_bundle
 from veilmark.provenance.strict_json import canonical_json, parse_object
-from veilmark.provenance.trust import TrustRoot
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -117,82 +114,6 @@ def test_canonical_json_reads_back_and_ignores_order(value: dict[str, object]) -
     data = canonical_json(value)
     assert parse_object(data, where="x") == value
     assert canonical_json(dict(reversed(value.items()))) == data
-
-
-def test_pre_authentication_encoding_is_that_of_the_dsse_protocol() -> None:
-    assert pae("http://example.com/HelloWorld", b"hello world") == (
-        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-    )
-
-
-@pytest.fixture
-def envelope(make_signer) -> dict[str, object]:
-    statement = Statement(subjects={"a": DIGEST}, predicate_type="urn:x", predicate={"b": 1})
-    return json.loads(sign_statement(statement, make_signer(1)))
-
-
-def test_a_signed_statement_reads_back(envelope, make_signer) -> None:
-    keys = {make_signer(1).key_id: make_signer(1).public_key_bytes}
-    statement = verify_envelope(json.dumps(envelope).encode(), keys, where="e")
-    assert statement.subjects == {"a": DIGEST}
-    assert statement.predicate == {"b": 1}
-
-
-def with_signature(**changes: object):
-    return lambda envelope: {**envelope, "signatures": [{**envelope["signatures"][0], **changes}]}
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        pytest.param(with_signature(keyid="sha256:" + "0" * 64), UnknownKeyError, id="unknown key"),
-        pytest.param(with_signature(sig=base64.b64encode(bytes(64)).decode()), SignatureError, id="zero signature"),
-        pytest.param(with_signature(sig=""), SignatureError, id="empty signature"),
-        pytest.param(with_signature(alg="none"), FormatError, id="algorithm in the message"),
-        pytest.param(lambda e: {**e, "signatures": []}, FormatError, id="unsigned"),
-        pytest.param(lambda e: {**e, "signatures": e["signatures"] * 2}, FormatError, id="signed twice"),
-        pytest.param(lambda e: {**e, "payloadType": "text/plain"}, FormatError, id="another type"),
-        pytest.param(lambda e: {**e, "payload": "e30="}, SignatureError, id="another payload"),
-        pytest.param(lambda e: {**e, "payload": e["payload"] + "\n"}, FormatError, id="loose base64"),
-    ],
-)
-def test_an_envelope_that_is_not_as_signed_is_refused(envelope, make_signer, change, error) -> None:
-    keys = {make_signer(1).key_id: make_signer(1).public_key_bytes}
-    with pytest.raises(error) as raised:
-        verify_envelope(json.dumps(change(envelope)).encode(), keys, where="e")
-    assert type(raised.value) is error
-
-
-def test_a_trust_root_writes_and_reads(make_signer, tmp_path: Path) -> None:
-    root = TrustRoot.of(make_signer(1), created_at="2026-11-21T09:30:00Z")
-    root.write(tmp_path / "root.json")
-    assert (
-        TrustRoot.read(tmp_path / "root.json").by_id
-        == root.by_id
-        == {make_signer(1).key_id: make_signer(1).public_key_bytes}
-    )
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"algorithm": "none"}, {"key_id": DIGEST}, {"public_key": "AAAA"}, {"extra": 1}],
-    ids=["algorithm", "key id of another key", "short key", "unknown field"],
-)
-def test_a_trust_root_that_is_odd_is_refused(make_signer, tmp_path: Path, change: dict[str, object]) -> None:
-    path = tmp_path / "root.json"
-    TrustRoot.of(make_signer(1), created_at="2026-11-21T09:30:00Z").write(path)
-    body = json.loads(path.read_bytes())
-    body["keys"][0].update(change)
-    path.write_text(json.dumps(body))
-    with pytest.raises(FormatError):
-        TrustRoot.read(path)
-
-
-@pytest.mark.parametrize("body", [{"schema": "x", "keys": []}, {"schema": "veilmark/trust-root/1", "keys": []}])
-def test_an_empty_trust_root_is_refused(tmp_path: Path, body: dict[str, object]) -> None:
-    (tmp_path / "root.json").write_text(json.dumps(body))
-    with pytest.raises(FormatError):
-        TrustRoot.read(tmp_path / "root.json")
 
 
 def test_a_proof_with_a_short_hash_is_refused() -> None:
