@@ -12,8 +12,11 @@ from pathlib import Path
 from veilmark.provenance.errors import BundleError, FileError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, on disk when this returns. Raises FileError."""
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace `path` by `data`: a reader sees the old bytes or the new. Raises FileError.
+
+    `durable`: on disk when this returns, so that a power cut leaves one or the other too.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
@@ -21,9 +24,12 @@ def write_atomically(path: Path, data: bytes) -> None:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
+            if durable:
+                _sync_folder(path.parent)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -60,3 +66,12 @@ def write_below(folder: Path, name: str, data: bytes) -> None:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -11,6 +11,7 @@ Errors::
     |   +-- RevokedKeyError   a signature by a key that the trust root revokes
     |   +-- DowngradeError    a signature that its kind of statement must have, and that is not there
     +-- BundleError           a bundle that cannot be built or opened
+    +-- LogError              a transparency log that is damaged or cannot grow
 """
 
 
@@ -52,3 +53,7 @@ class DowngradeError(SignatureError):
 
 class BundleError(ProvenanceError):
     """A bundle that cannot be built or opened."""
+
+
+class LogError(ProvenanceError):
+    """A transparency log that is damaged or cannot grow."""
