@@ -178,7 +178,10 @@ def _key_pem(key: PrivateKey) -> bytes:
 
 
 def _parse(data: bytes, *, where: str) -> tuple[PrivateKey, x509.Certificate]:
-    key = load_pem_private_key(data, None)
+    try:
+        key, certificate = load_pem_private_key(data, None), x509.load_pem_x509_certificate(data)
+    except ValueError as error:
+        raise CryptoError("holds no key and certificate", where=where, remedy="restore it from a copy") from error
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
         raise CryptoError("holds a key of an unknown kind", where=where, remedy="restore it from a copy")
-    return key, x509.load_pem_x509_certificate(data)
+    return key, certificate

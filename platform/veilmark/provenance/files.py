@@ -157,9 +157,8 @@ def _read_dicom(data: bytes, where: str) -> tuple[NDArray[np.generic], str | Non
 
 
 def _in_stored_depth(pixels: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
-    """MR keeps 8 bits in words of 16 (PS3.3 C.8.3.1). Words that hold more than they declare stay what they are."""
-    is_narrow = pixels.dtype == np.uint16 and bits == 8 and int(pixels.max()) < 2**bits
-    return pixels.astype(np.uint8) if is_narrow else pixels
+    """MR keeps 8 bits in words of 16 (PS3.3 C.8.3.1); pydicom has cleared all bits above those stored."""
+    return pixels.astype(np.uint8) if pixels.dtype == np.uint16 and bits == 8 else pixels
 
 
 def _parse_metadata(text: str | None, where: str) -> ImageMetadata | None:

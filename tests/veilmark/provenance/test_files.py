@@ -8,6 +8,7 @@ import sys
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pydicom
@@ -22,6 +23,7 @@ from veilmark.provenance.errors import FileError, FormatError
 from veilmark.provenance.files import DIGITAL_SOURCE_TYPE, png_bytes, read_final, write_png
 
 ROW = ImageMetadata(release_id="demo-1", image_id="img-000", label="Pneumonia <&> Ödem", sex="F", age_group="60-69")
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 PIXELS = {
     "grey 8": np.arange(64 * 80, dtype=np.uint16).reshape(64, 80).astype(np.uint8),
     "grey 12": np.arange(64 * 64, dtype=np.uint16).reshape(64, 64),
@@ -56,6 +58,47 @@ def test_a_png_says_that_it_is_synthetic() -> None:
     assert f"<Iptc4xmpExt:DigitalSourceType>{DIGITAL_SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>" in xmp
     assert "Pneumonia &lt;&amp;&gt; Ödem" in xmp
     assert image.info["Comment"].startswith("SYNTHETIC")
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    found, position = [], 8
+    while position < len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        found.append((data[position + 4 : position + 8], data[position + 8 : position + 8 + length]))
+        position += 12 + length
+    return found
+
+
+def test_the_xmp_packet_is_where_and_what_the_standard_says() -> None:
+    """XMP part 3 (ISO 16684-1), PNG: one uncompressed iTXt before the pixels, a packet marked read-only."""
+    names = [(name, body[:17]) for name, body in chunks(png_bytes(PIXELS["grey 8"], ROW, where="x"))]
+    (place,) = [i for i, found in enumerate(names) if found == (b"iTXt", b"XML:com.adobe.xmp")]
+    assert place < [name for name, _ in names].index(b"IDAT")
+    body = chunks(png_bytes(PIXELS["grey 8"], ROW, where="x"))[place][1]
+    assert body[17:22] == bytes(5)  # keyword's end, not compressed, no language, no translation
+    packet = body[22:].decode()
+    assert packet.startswith('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>')
+    assert packet.endswith('<?xpacket end="r"?>')
+    description = ElementTree.fromstring(packet).find(f"{RDF}RDF/{RDF}Description")  # noqa: S314 (our own bytes)
+    assert description is not None
+    assert description.get(f"{RDF}about") == ""
+    assert {child.tag: len(child) for child in description} == {
+        "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType": 0,  # a simple text that holds a URI
+        "{http://purl.org/dc/elements/1.1/}identifier": 0,
+        "{http://purl.org/dc/elements/1.1/}description": 1,
+    }
+    (line,) = description.findall(f".//{RDF}Alt/{RDF}li")
+    assert line.get("{http://www.w3.org/XML/1998/namespace}lang") == "x-default"
+    assert line.text == "SYNTHETIC image: it shows no real person; label: Pneumonia <&> Ödem"
+
+
+def test_8_bits_in_words_of_16_read_back_as_8(tmp_path: Path) -> None:
+    write = DicomWriter(generator="g", version="1", modality="MR")
+    write(tmp_path / "a.dcm", PIXELS["grey 8"], ROW, mark_id="", index=0)
+    assert pydicom.dcmread(tmp_path / "a.dcm").BitsAllocated == 16
+    final = read_final((tmp_path / "a.dcm").read_bytes(), where="a.dcm")
+    assert final.pixels.dtype == np.uint8
+    assert np.array_equal(final.pixels, PIXELS["grey 8"])
 
 
 def test_a_dicom_file_says_that_it_is_synthetic(tmp_path: Path) -> None:

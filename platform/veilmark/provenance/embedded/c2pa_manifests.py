@@ -1,8 +1,9 @@
 """C2PA manifests: inside a PNG, and as a sidecar of a DICOM file, whose format has no place for one.
 
-Each says that the image was created by a trained algorithm, and binds all bytes of the file. Nothing is fetched: no
-remote manifests, no OCSP, no time stamping service. Labels in a manifest are random, so that sealed bytes differ from
-run to run. Signing needs the `platform` extra; any C2PA reader that trusts the site's root checks the result.
+Each says that the image was created by a trained algorithm, and binds all bytes of the file but its own padding, which
+the bundle's file digests cover. Nothing is fetched: no remote manifests, no OCSP, no time stamping service. Labels in a
+manifest are random, so that sealed bytes differ from run to run. Signing needs the `platform` extra; any C2PA reader
+that trusts the site's root checks the result.
 """
 
 from __future__ import annotations

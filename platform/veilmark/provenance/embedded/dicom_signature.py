@@ -36,12 +36,15 @@ _UNSIGNED = {0x00080001, 0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC}  # lengths, padding
 
 @dataclass(frozen=True, kw_only=True)
 class DicomSealer:
-    """A `FileSealer` for uncompressed DICOM files. `credential` holds an RSA key; `signed_at` has a time zone."""
+    """A `FileSealer` for uncompressed DICOM files. `signed_at` has a time zone. FileError where no RSA key is given."""
 
     credential: Credential
     signed_at: datetime
     suffix: ClassVar[str] = ".dcm"
     sidecar_suffix: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        _rsa_key(self.credential)
 
     def seal(self, data: bytes, *, where: str) -> bytes:
         """The file with one signature. Raises FileError for what is no unsigned DICOM file of our writing."""
@@ -109,7 +112,7 @@ def _mac_parameters(signed: list[DataElement]) -> Dataset:
 
 def _rsa_key(credential: Credential) -> rsa.RSAPrivateKey:
     if not isinstance(credential.key, rsa.RSAPrivateKey):
-        raise TypeError("the Creator RSA profile asks for an RSA key")
+        raise FileError("is no RSA key", where="credential", remedy="the Creator RSA profile knows no other")
     return credential.key
 
 
