@@ -29,12 +29,16 @@ def verify(
     revoked: Annotated[
         list[str] | None, typer.Option("--revoked", help="A release id or manifest digest known to be recalled.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", help="A checkpoint of the publisher's log that you have seen before."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Verify a bundle or an image. Exit codes: 0 authentic, 10 altered but ours, 11 mark only, 12 copied mark,
     13 recalled, 14 unmarked, 15 undetermined, 2 bad input."""
     root = TrustRoot.read(trust_root) if trust_root else None
-    result = verify_path(path, bundle=bundle, trust_root=root, revoked=revoked or ())
+    result = verify_path(path, bundle=bundle, trust_root=root, revoked=revoked or (), checkpoint=checkpoint)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
     else:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veilmark.provenance.atomic import new_folder, write_atomically, write_below
 from veilmark.provenance.digests import digest_of
-from veilmark.provenance.documents import INDEX_NAME, ReleaseInfo, croissant, datasheet, index_csv
+from veilmark.provenance.documents import INDEX_NAME, Evidence, ReleaseInfo, croissant, datasheet, index_csv
 from veilmark.provenance.embedded.base import FileSealer
 from veilmark.provenance.endorsed import copy_endorsed
 from veilmark.provenance.envelope import envelope_signature, sign_statement
 from veilmark.provenance.errors import BundleError
 from veilmark.provenance.identity import SigningIdentity
-from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
+from veilmark.provenance.layout import (
+    CHECKPOINT_NAME,
+    LOG_PROOF_NAME,
+    RECALL_NAME,
+    RELEASE_ENVELOPE,
+    envelope_name,
+    proof_name,
+)
+from veilmark.provenance.log.entries import image_entries
+from veilmark.provenance.log.proof import LogProof
+from veilmark.provenance.log.writer import TransparencyLog
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
 from veilmark.provenance.prepared import PreparedImages, Progress, no_progress
 from veilmark.provenance.proofs import InclusionProof, content_tree
 from veilmark.provenance.source import open_bundle
 from veilmark.provenance.statements import MANIFEST_NAME, image_statement, recall_statement, release_statement
-from veilmark.provenance.strict_json import readable_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +48,15 @@ def write_bundle(
     endorsed_root: str,
     release: ReleaseInfo,
     signer: SigningIdentity,
-    decision: Mapping[str, object],
-    report: Mapping[str, object],
-    report_html: str,
+    log: TransparencyLog,
+    evidence: Evidence,
     sealers: Sequence[FileSealer] = (),
     progress: Progress = no_progress,
 ) -> Bundle:
     """Sign and publish prepared images as a new folder `out`, whole or not at all.
 
-    `sealers` sign the image files one by one; the manifest lists them as they then are, sidecars among `files`.
+    The images are in `log` before anything is signed. `sealers` sign the image files one by one; the manifest lists
+    them as they then are, sidecars among `files`.
     Raises BundleError where the prepared files are not those whose Merkle root was endorsed.
     """
     if prepared.draft.release_id != release.release_id:
@@ -57,6 +66,7 @@ def write_bundle(
         finals = copied.finals
         metadata = [final.metadata for final in finals if final.metadata]
         draft = replace(prepared.draft, created_at=release.created_at, images=copied.entries)
+        _write_log(folder, log, draft)
         draft = replace(draft, images=_sign_images(folder, draft, signer, progress))
         index = index_csv(draft, metadata)
         shape, kind = finals[0].pixels.shape, finals[0].pixels.dtype.name
@@ -65,9 +75,7 @@ def write_bundle(
             INDEX_NAME: index,
             "croissant.json": croissant(release, index),
             "datasheet.md": datasheet(release, draft, metadata, image_kind=image_kind),
-            "decision.json": readable_json(dict(decision)),
-            "report/report.json": readable_json(dict(report)),
-            "report/report.html": report_html.encode(),
+            **evidence.files(),
         }
         for name, data in documents.items():
             write_below(folder, name, data)
@@ -91,6 +99,12 @@ def write_recall(folder: Path, *, signer: SigningIdentity, reason: str, recalled
         recalled_at=recalled_at,
     )
     write_atomically(folder / RECALL_NAME, sign_statement(statement, signer))
+
+
+def _write_log(folder: Path, log: TransparencyLog, draft: Manifest) -> None:
+    logged = log.append(image_entries(draft.images, release_id=draft.release_id))
+    write_below(folder, CHECKPOINT_NAME, logged.checkpoint)
+    write_below(folder, LOG_PROOF_NAME, LogProof.of(log.reader, logged).to_bytes())
 
 
 def _sign_images(folder: Path, draft: Manifest, signer: SigningIdentity, progress: Progress) -> list[ImageEntry]:

@@ -11,6 +11,8 @@ from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import read_final
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
+from veilmark.provenance.log.seen import SeenCheckpoint
+from veilmark.provenance.logged import LogCheck, check_logged
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest
 from veilmark.provenance.predicates import IMAGE_PREDICATE
 from veilmark.provenance.proofs import InclusionProof, content_tree, parse_proof, root_digest
@@ -22,10 +24,16 @@ from veilmark.provenance.verdict import Problem, Verdict, Verification
 _SIGNED_OTHERWISE = {MANIFEST_NAME, RELEASE_ENVELOPE, RECALL_NAME}
 
 
-def verify_bundle(source: BundleSource, trust_root: TrustRoot | None, *, revoked: Collection[str] = ()) -> Verification:
+def verify_bundle(
+    source: BundleSource,
+    trust_root: TrustRoot | None,
+    *,
+    revoked: Collection[str] = (),
+    seen: SeenCheckpoint | None = None,
+) -> Verification:
     """Check everything but the marks. Raises ProvenanceError where there is no manifest to check against."""
     signed = authenticate(source, trust_root, revoked=revoked)
-    problems = list(signed.problems)
+    problems, log = list(signed.problems), LogCheck()
     is_ours = signed.has_our_envelope
     if (manifest := signed.manifest) is not None:
         problems += _file_problems(source, manifest)
@@ -34,9 +42,13 @@ def verify_bundle(source: BundleSource, trust_root: TrustRoot | None, *, revoked
             signature_problems = list(_signature_problems(source, manifest, trust_root.identities))
             is_ours = is_ours or len({problem.where for problem in signature_problems}) < len(manifest.images)
             problems += signature_problems
+            log = check_logged(source, manifest, trust_root.identities, seen)
+            problems += log.problems
     return Verification(
-        verdict=_verdict(is_ours=is_ours, is_recalled=signed.is_recalled, has_problems=bool(problems)),
-        problems=_first_of_each_file(problems),
+        verdict=_verdict(
+            is_ours=is_ours, is_recalled=signed.is_recalled, has_problems=bool(problems), has_doubts=bool(log.doubts)
+        ),
+        problems=_first_of_each_file([*problems, *log.doubts]),
         release_id=manifest.release_id if manifest else "",
         n_images=len(manifest.images) if manifest else 0,
     )
@@ -50,12 +62,14 @@ def _first_of_each_file(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(first.values())
 
 
-def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool) -> Verdict:
+def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool, has_doubts: bool) -> Verdict:
     if not is_ours:
         return Verdict.UNDETERMINED
     if is_recalled:
         return Verdict.RECALLED
-    return Verdict.ALTERED if has_problems else Verdict.AUTHENTIC
+    if has_problems:
+        return Verdict.ALTERED
+    return Verdict.UNDETERMINED if has_doubts else Verdict.AUTHENTIC
 
 
 def _file_problems(source: BundleSource, manifest: Manifest) -> Iterator[Problem]:

@@ -63,6 +63,23 @@ class ReleaseInfo:
                 raise FormatError(f"{name} is empty", where=self.release_id)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Why the release was allowed: the decision with its reasons, and the publishable form of the audit report."""
+
+    decision: Mapping[str, object]
+    report: Mapping[str, object]
+    report_html: str
+
+    def files(self) -> dict[str, bytes]:
+        """Path in the bundle to bytes."""
+        return {
+            "decision.json": readable_json(dict(self.decision)),
+            "report/report.json": readable_json(dict(self.report)),
+            "report/report.html": self.report_html.encode(),
+        }
+
+
 def index_csv(manifest: Manifest, metadata: Sequence[ImageMetadata]) -> bytes:
     """One row an image: its PNG, label and groups."""
     text = io.StringIO()

@@ -9,6 +9,8 @@ from veilmark.provenance.authenticate import SignedManifest, authenticate
 from veilmark.provenance.digests import content_digest, digest_of
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import FinalImage, read_final
+from veilmark.provenance.log.seen import SeenCheckpoint
+from veilmark.provenance.logged import LogCheck, check_logged
 from veilmark.provenance.manifest import ImageEntry, Manifest
 from veilmark.provenance.resemblance import shows_the_same
 from veilmark.provenance.source import BundleSource
@@ -32,6 +34,7 @@ def verify_image(
     source: BundleSource | None,
     trust_root: TrustRoot | None,
     revoked: Collection[str] = (),
+    seen: SeenCheckpoint | None = None,
     key: bytes = PUBLIC_DETECTION_KEY,
 ) -> Verification:
     """Check the bytes of one image file, against a bundle where one is given. Raises ProvenanceError."""
@@ -44,9 +47,11 @@ def verify_image(
     if signed.manifest is None:
         return Verification(verdict=Verdict.UNDETERMINED, problems=signed.problems)
     match = _match(data, final, signed.manifest, source, key)
-    problems = (*signed.problems, *([Problem(where=where, what=match.what)] if match.what else []))
+    log = check_logged(source, signed.manifest, trust_root.identities, seen) if trust_root else LogCheck()
+    doubts = (*log.problems, *log.doubts)
+    problems = (*signed.problems, *([Problem(where=where, what=match.what)] if match.what else []), *doubts)
     return Verification(
-        verdict=_verdict(match, signed),
+        verdict=_verdict(match, signed, is_logged=not doubts),
         problems=problems,
         release_id=signed.manifest.release_id,
         image_id=match.image.image_id if match.image else "",
@@ -55,13 +60,15 @@ def verify_image(
     )
 
 
-def _verdict(match: _Match, signed: SignedManifest) -> Verdict:
+def _verdict(match: _Match, signed: SignedManifest, *, is_logged: bool) -> Verdict:
     if match.image is None:
         return match.verdict
     if not signed.is_signed:
         return Verdict.UNDETERMINED
     is_ours = match.verdict in {Verdict.AUTHENTIC, Verdict.ALTERED}
-    return Verdict.RECALLED if signed.is_recalled and is_ours else match.verdict
+    if signed.is_recalled and is_ours:
+        return Verdict.RECALLED
+    return match.verdict if is_logged or not is_ours else Verdict.UNDETERMINED
 
 
 def _match(data: bytes, final: FinalImage, manifest: Manifest, source: BundleSource, key: bytes) -> _Match:

@@ -5,6 +5,8 @@ from __future__ import annotations
 DRAFT_NAME = "draft.json"
 RELEASE_ENVELOPE = "envelopes/release.json"
 RECALL_NAME = "recall.json"
+CHECKPOINT_NAME = "log/checkpoint"
+LOG_PROOF_NAME = "log/proof.json"
 
 
 def envelope_name(image_id: str) -> str:

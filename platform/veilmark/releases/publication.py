@@ -14,11 +14,12 @@ from generators.base import Progress
 from veilmark.audit_runs.services import report_page
 from veilmark.core.errors import IntegrityError, StateError
 from veilmark.core.keys import signing_identity
+from veilmark.core.transparency import LOG_KEY, site_log
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import Bundle, write_bundle, write_recall
-from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.documents import Evidence, ReleaseInfo
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
@@ -29,7 +30,7 @@ from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, 
 from veilmark.releases.states import ReleaseState
 from veilmark.synthetic_sets.selectors import set_folder
 
-SIGNING_KEY = "release"
+SIGNING_KEY = LOG_KEY
 CREATOR = "Veilmark"
 
 
@@ -146,9 +147,10 @@ def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
         endorsed_root=audit_run.content_root,
         release=_info(release),
         signer=signing_identity(SIGNING_KEY),
-        decision=decision.body,
-        report=audit_run.report,
-        report_html=report_page(audit_run, Audience.PUBLISHABLE),
+        log=site_log(),
+        evidence=Evidence(
+            decision=decision.body, report=audit_run.report, report_html=report_page(audit_run, Audience.PUBLISHABLE)
+        ),
         progress=lambda done, total: progress(done, total, "signing images"),
     )
 

@@ -16,8 +16,9 @@ from veilmark.crypto.base import Algorithm
 from veilmark.crypto.signatures import SeedSigner
 from veilmark.provenance.bundle import write_bundle, write_recall
 from veilmark.provenance.digests import ImageMetadata
-from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.documents import Evidence, ReleaseInfo
 from veilmark.provenance.identity import SigningIdentity
+from veilmark.provenance.log.writer import TransparencyLog
 from veilmark.provenance.prepared import prepare_images
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
@@ -71,9 +72,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         endorsed_root=prepared.merkle_root,
         release=release,
         signer=SIGNER,
-        decision={"outcome": "PASS"},
-        report={},
-        report_html="",
+        log=TransparencyLog(folder=folder / "log", signer=SIGNER.ed25519, origin="tests/log"),
+        evidence=Evidence(decision={"outcome": "PASS"}, report={}, report_html=""),
     )
     TrustRoot.of(SIGNER, created_at=AT).write(folder / "trust-root.json")
     zip_bundle(folder / "bundle", folder / "bundle.zip")

@@ -15,8 +15,9 @@ from veilmark.crypto.base import Algorithm
 from veilmark.crypto.signatures import SeedSigner
 from veilmark.provenance.bundle import Bundle, write_bundle
 from veilmark.provenance.digests import ImageMetadata
-from veilmark.provenance.documents import ReleaseInfo
+from veilmark.provenance.documents import Evidence, ReleaseInfo
 from veilmark.provenance.identity import SigningIdentity
+from veilmark.provenance.log.writer import TransparencyLog
 from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.provenance.trust import TrustRoot
 
@@ -34,6 +35,7 @@ class Published:
     bundle: Bundle
     trust_root: TrustRoot
     signer: SigningIdentity
+    log: TransparencyLog
     prepared: PreparedImages
     originals: NDArray[np.uint8]
 
@@ -69,6 +71,10 @@ def release(release_id: str = "demo-1") -> ReleaseInfo:
     )
 
 
+def log_in(folder: Path, signer: SigningIdentity) -> TransparencyLog:
+    return TransparencyLog(folder=folder / "log", signer=signer.ed25519, origin="hospital.example/log")
+
+
 def publish(folder: Path, *, signer: SigningIdentity, release_id: str = "demo-1", seed: int = 0) -> Published:
     images = textured(5, 64, seed=seed).astype(np.uint8)
     prepared = prepare_images(
@@ -80,12 +86,16 @@ def publish(folder: Path, *, signer: SigningIdentity, release_id: str = "demo-1"
         endorsed_root=prepared.merkle_root,
         release=release(release_id),
         signer=signer,
-        decision={"outcome": "PASS"},
-        report={"schema": "veilmark/report/1", "measurements": []},
-        report_html="<!doctype html><title>report</title>",
+        log=log_in(folder, signer),
+        evidence=Evidence(
+            decision={"outcome": "PASS"},
+            report={"schema": "veilmark/report/1", "measurements": []},
+            report_html="<!doctype html><title>report</title>",
+        ),
     )
     root = TrustRoot.of(signer, created_at=CREATED_AT)
-    return Published(bundle=bundle, trust_root=root, signer=signer, prepared=prepared, originals=images)
+    log = log_in(folder, signer)
+    return Published(bundle=bundle, trust_root=root, signer=signer, log=log, prepared=prepared, originals=images)
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +116,11 @@ def make_release() -> Callable[..., ReleaseInfo]:
 @pytest.fixture(scope="session")
 def make_signer() -> Callable[[int], SigningIdentity]:
     return identity
+
+
+@pytest.fixture(scope="session")
+def make_log() -> Callable[[Path, SigningIdentity], TransparencyLog]:
+    return log_in
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from veilmark.provenance.bundle import write_recall
+from veilmark.provenance.documents import Evidence
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.trust import TrustRoot
@@ -156,7 +157,7 @@ def test_a_root_without_the_signer_leaves_it_undetermined(published, make_signer
     assert "unknown key" in str(result.problems[0])
 
 
-def test_a_bundle_forged_with_another_key_is_not_ours(published, make_signer, make_release, tmp_path: Path) -> None:
+def test_a_bundle_forged_with_another_key_is_not_ours(published, make_signer, make_release, make_log, tmp_path) -> None:
     from veilmark.provenance.bundle import write_bundle
 
     write_bundle(
@@ -165,9 +166,8 @@ def test_a_bundle_forged_with_another_key_is_not_ours(published, make_signer, ma
         endorsed_root=published.prepared.merkle_root,
         release=make_release(),
         signer=make_signer(66),
-        decision={},
-        report={},
-        report_html="",
+        log=make_log(tmp_path, make_signer(66)),
+        evidence=Evidence(decision={}, report={}, report_html=""),
     )
     result = verify_path(tmp_path / "forged", trust_root=published.trust_root)
     assert result.verdict is Verdict.UNDETERMINED

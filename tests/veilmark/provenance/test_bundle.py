@@ -14,6 +14,7 @@ import pytest
 from veilmark.provenance.bundle import write_bundle
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.documents import Evidence
 from veilmark.provenance.errors import BundleError, FileError
 from veilmark.provenance.layout import RELEASE_ENVELOPE
 from veilmark.provenance.prepared import PreparedImages, prepare_images
@@ -26,7 +27,7 @@ AT = "2026-11-21T09:30:00Z"
 
 def test_a_bundle_holds_what_the_contract_lists(published) -> None:
     names = {path.relative_to(published.bundle.folder).parts[0] for path in published.bundle.folder.rglob("*")}
-    expected = {"manifest.json", "images", "envelopes", "proofs", "decision.json", "report", "croissant.json"}
+    expected = {"manifest.json", "images", "envelopes", "proofs", "log", "decision.json", "report", "croissant.json"}
     assert names == expected | {"datasheet.md"}
 
 
@@ -67,9 +68,12 @@ def publish_again(published, out: Path, make_release, **changes: object) -> None
         "endorsed_root": published.prepared.merkle_root,
         "release": make_release(),
         "signer": published.signer,
-        "decision": {"outcome": "PASS"},
-        "report": {"schema": "veilmark/report/1", "measurements": []},
-        "report_html": "<!doctype html><title>report</title>",
+        "log": published.log,
+        "evidence": Evidence(
+            decision={"outcome": "PASS"},
+            report={"schema": "veilmark/report/1", "measurements": []},
+            report_html="<!doctype html><title>report</title>",
+        ),
     }
     write_bundle(out, **{**arguments, **changes})
 

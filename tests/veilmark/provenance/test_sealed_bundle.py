@@ -10,6 +10,7 @@ import pytest
 
 from veilmark.provenance.bundle import write_bundle
 from veilmark.provenance.digests import digest_of
+from veilmark.provenance.documents import Evidence
 from veilmark.provenance.errors import BundleError
 from veilmark.provenance.files import png_bytes, read_final
 from veilmark.provenance.verdict import Verdict
@@ -53,9 +54,8 @@ def seal(published, make_release, tmp_path: Path):
             endorsed_root=published.prepared.merkle_root,
             release=make_release(),
             signer=published.signer,
-            decision={},
-            report={},
-            report_html="",
+            log=published.log,
+            evidence=Evidence(decision={}, report={}, report_html=""),
             sealers=sealers,
         )
         return tmp_path / "sealed"
