@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -13,9 +14,9 @@ from audits.base import AuditError, AuditInput, Measurement, Status
 from audits.embeddings.choice import require_extractor
 from audits.jpeg_history import jpeg_history
 from audits.neighbours import nearest
-from audits.pixels import resize, to_grey
+from audits.pixels import GreyView, by_block, shrunk
 from audits.stats import clopper_pearson, rows_by_subject
-from audits.two_sample import by_subject, compare, source_features
+from audits.two_sample import by_subject, compare, first_people, source_features
 from generators.data import ImageSet
 
 MIN_SUBJECTS = 50
@@ -52,15 +53,17 @@ def prepare(data: AuditInput) -> tuple[AuditInput, list[Measurement]]:
 
 def identical_to(gallery: ImageSet, queries: ImageSet) -> NDArray[np.bool_]:
     """[Q]: whether a query's pixels equal, bit for bit, those of any gallery image."""
-    known = {image.tobytes() for image in gallery.images}
-    return np.array([image.tobytes() in known for image in queries.images], dtype=bool)
+    known = {_digest(image) for image in gallery.images}
+    return np.array([_digest(image) in known for image in queries.images], dtype=bool)
+
+
+def _digest(image: NDArray[np.generic]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def same_image(gallery: ImageSet, queries: ImageSet) -> NDArray[np.bool_]:
     """[Q]: whether a query is some gallery image again, compressed anew or with a little noise."""
-    known, asked = (
-        resize(to_grey(arm, white=gallery.max_value), 16).reshape(len(arm), -1) for arm in (gallery, queries)
-    )
+    known, asked = (shrunk(arm, 16, white=gallery.max_value).reshape(len(arm), -1) for arm in (gallery, queries))
     _, distance = nearest(asked, known)
     return np.asarray(distance < SAME_IMAGE * asked.std(axis=1) * np.sqrt(asked.shape[1]))
 
@@ -114,8 +117,8 @@ def _compared(real: _RealArms) -> str:
     if any(arm.n_subjects < MIN_SUBJECTS for arm in real.arms.values()):
         return ""  # too few to tell sources apart, and too few for any audit that would compare them
     at = {
-        name: by_subject(source_features(to_grey(arm, white=real.white)), arm.subjects())
-        for name, arm in real.arms.items()
+        name: by_subject(by_block(GreyView(sets=(arm,), white=real.white), source_features), arm.subjects())
+        for name, arm in ((name, first_people(arm)) for name, arm in real.arms.items())
     }
     for name in [name for name in at if name != "train"]:
         found = compare(at["train"], at[name], seed=real.seed)

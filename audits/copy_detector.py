@@ -7,43 +7,21 @@ one. Comparing x with both arms is what keeps a blurred but leak-free generator 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.neighbours import nearest_registered, registered_correlation
-from audits.pixels import Floats
-from audits.stats import Doubles, dealt_p_value, rows_by_subject
+from audits.copies.ranking import Ranked
+from audits.neighbours import nearest_registered
+from audits.pixels import Floats, Greys
+from audits.stats import Doubles, dealt_p_value
 
 RESOLUTION = 1e-3
-DEPTH = 128
-
-Subjects = NDArray[np.str_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gallery:
-    """Training images and the unseen images they are held against; grey [N, H, W], with their subjects."""
-
-    train: Floats
-    unseen: Floats
-    train_subjects: Subjects
-    unseen_subjects: Subjects
-
-    @property
-    def n_blocks(self) -> int:
-        """Into how many blocks of at most the unseen arm's size the training subjects fall."""
-        return -(-len(np.unique(self.train_subjects)) // len(np.unique(self.unseen_subjects)))
-
-    def correlation(self, queries: Floats) -> tuple[Floats, Floats]:
-        """[Q, n_train], [Q, n_unseen]: the best registered correlations of each query."""
-        return registered_correlation(queries, self.train), registered_correlation(queries, self.unseen)
-
-    def margin(self, queries: Floats) -> Doubles:
-        """[Q]: the margin of each query, all training images against all unseen ones."""
-        train, unseen = (nearest_registered(queries, arm)[0] for arm in (self.train, self.unseen))
-        return margin(train, unseen)
+def margins(queries: Greys, train: Greys, unseen: Greys) -> Doubles:
+    """[Q]: the margin of each query, all training images against all unseen ones."""
+    near, far = (nearest_registered(queries, arm)[0] for arm in (train, unseen))
+    return margin(near, far)
 
 
 def margin(train: Floats, unseen: Floats) -> Doubles:
@@ -51,17 +29,14 @@ def margin(train: Floats, unseen: Floats) -> Doubles:
     return np.asarray(np.log(1 - unseen + RESOLUTION) - np.log(1 - train + RESOLUTION), dtype=np.float64)
 
 
-def mirror_margins(train: Floats, unseen: Floats, subjects: Subjects, n_blocks: int, *, seed: int) -> Doubles:
+def mirror_margins(blocks: Floats, unseen: Floats) -> Doubles:
     """Margins the other way round: [n_blocks, Q], the unseen arm against training blocks of its own size.
 
-    Where nothing leaks, training and unseen subjects are exchangeable, so at equal size a margin is as often below -t
-    as above t: the generator's own images show how large a margin grows by chance.
+    blocks: [Q, n_blocks], best correlation with each; unseen: [Q]. Where nothing leaks, training and unseen subjects
+    are exchangeable, so at equal size a margin is as often below -t as above t: the generator's own images show how
+    large a margin grows by chance.
     """
-    rows = rows_by_subject(subjects)
-    order = np.random.default_rng(seed).permutation(len(rows))
-    blocks = (np.concatenate([rows[i] for i in part]) for part in np.array_split(order, n_blocks))
-    nearest_unseen = unseen.max(axis=1)
-    return np.stack([-margin(train[:, block].max(axis=1), nearest_unseen) for block in blocks])
+    return np.stack([-margin(block, unseen) for block in blocks.T])
 
 
 def threshold(real: Doubles, mirrored: Doubles, *, alarm_rate: float) -> float:
@@ -85,26 +60,20 @@ def p_values(margins: Doubles, real: Doubles, mirrored: Doubles) -> Doubles:
     return np.asarray(np.minimum(1, np.maximum(among_real, by_mirror)), dtype=np.float64)
 
 
-def margin_p_value(
-    correlation: Floats, subjects: Subjects, members: NDArray[np.bool_], cut: float, *, n_draws: int, seed: int
-) -> float:
-    """P-value of "nothing leaked", exact: under it, which subjects were trained on is a mere deal of names.
+def margin_p_value(ranked: Ranked, members: NDArray[np.bool_], cut: float, *, n_draws: int, seed: int) -> float:
+    """P-value of "nothing leaked", exact: under it, which people were trained on is a mere deal of names.
 
-    correlation: [Q, n_images] with training and unseen images, subjects and members: of each column. The statistic is
-    the share of queries with a margin above `cut` minus the share below `-cut`; it is set against `n_draws` new deals
-    of whole subjects, which keeps hubs (an ordinary chest that everything resembles) from passing for a leak.
+    members: of each person of the lineup. The statistic is the share of queries with a margin above `cut` minus the
+    share below `-cut`; it is set against `n_draws` new deals of whole people, which keeps hubs (an ordinary chest that
+    everything resembles) from passing for a leak.
     """
-    rows = rows_by_subject(subjects)
-    best = np.stack([correlation[:, columns].max(axis=1) for columns in rows], axis=1)
-    order = np.argsort(-best, axis=1)[:, :DEPTH]
-    ranked = np.take_along_axis(best, order, axis=1)
 
     def statistic(dealt: NDArray[np.bool_]) -> float:
-        margins = margin(_first(ranked, dealt[order]), _first(ranked, ~dealt[order]))
-        return float((margins > cut).mean() - (margins < -cut).mean())
+        ours = dealt[ranked.person]
+        found = margin(_first(ranked.correlation, ours), _first(ranked.correlation, ~ours))
+        return float((found > cut).mean() - (found < -cut).mean())
 
-    actual = np.array([members[columns[0]] for columns in rows])
-    return dealt_p_value(statistic, actual, n_draws=n_draws, seed=seed)
+    return dealt_p_value(statistic, members, n_draws=n_draws, seed=seed)
 
 
 def _first(ranked: Floats, where: NDArray[np.bool_]) -> Floats:

@@ -14,11 +14,14 @@ from audits.base import AuditInput, Measurement, Status
 from audits.checks import too_few, white_level
 from audits.embeddings import raw_pixels
 from audits.embeddings.choice import choose
-from audits.pixels import Floats, to_grey
+from audits.pixels import Floats, GreyView, by_block
+from audits.sampling import at_most
 from audits.stats import Z95, Doubles, half_sample_errors
 from generators.data import ImageSet
 
 N_DRAWS, KEPT = 40, 0.8
+# Of each arm: some figures need all distances between two arms, forty times over.
+MAX_IMAGES = 3000
 Z99 = 2.575829
 
 Rows = TypeVar("Rows", Floats, Doubles)
@@ -82,7 +85,7 @@ def against_floor(data: AuditInput, figures: Figures) -> FloorReport:
     white = white_level(data)
     results, extractors = {}, {}
     for key, embedding in (("default", choose(data)), ("pixels", raw_pixels())):
-        at = {name: embedding.extract(to_grey(arm, white=white)) for name, arm in arms.items()}
+        at = {name: embedding.of(GreyView(sets=(arm,), white=white)) for name, arm in arms.items()}
         results[key] = _judged(at, arms, figures, seed=data.seed)
         extractors[key] = embedding.name
     return FloorReport(results=results, n={name: len(arm) for name, arm in arms.items()}, extractors=extractors)
@@ -114,15 +117,15 @@ def of_images(
     if reason := _too_few(data):
         return measurement(status=Status.NO_POWER, reason=reason)
     arms = equal_arms(data)
-    at = {name: describe(to_grey(arm, white=white_level(data))) for name, arm in arms.items()}
+    at = {name: by_block(GreyView(sets=(arm,), white=white_level(data)), describe) for name, arm in arms.items()}
     found = _judged(at, arms, lambda real, other: {"figure": figure(real, other)}, seed=data.seed)["figure"]
     return found.filled(measurement, n={name: len(arm) for name, arm in arms.items()}, higher_is_better=False)()
 
 
 def equal_arms(data: AuditInput) -> dict[str, ImageSet]:
-    """Holdout, train and synthetic, each cut to the smallest by drawing whole subjects in a seeded order."""
-    n = min(len(data.holdout), len(data.train), len(data.synthetic))
-    return {name: _equal(getattr(data, name), n, seed=data.seed) for name in ("holdout", "train", "synthetic")}
+    """Holdout, train and synthetic, each cut to the smallest, and to 3,000 images, by drawing whole subjects."""
+    n = min(MAX_IMAGES, len(data.holdout), len(data.train), len(data.synthetic))
+    return {name: at_most(getattr(data, name), n, seed=data.seed) for name in ("holdout", "train", "synthetic")}
 
 
 def _too_few(data: AuditInput) -> str:
@@ -151,10 +154,3 @@ def _judged(
         name: FloorResult(value=value, error=errors[name], baseline=floor[name], baseline_error=floor_errors[name])
         for name, value in values.items()
     }
-
-
-def _equal(arm: ImageSet, n: int, *, seed: int) -> ImageSet:
-    """`n` images of an arm, subject by subject in a seeded order."""
-    names, inverse = np.unique(arm.subjects(), return_inverse=True)
-    place = np.random.default_rng(seed).permutation(len(names))
-    return arm.select(np.argsort(place[inverse], kind="stable")[:n])

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from audits.base import Measurement, Status
-from audits.pixels import Floats, to_grey
+from audits.pixels import Floats, GreyView, by_block
 from audits.stats import Doubles, auc, auc_interval, rows_by_subject
 from generators.data import ImageSet
 
@@ -61,7 +61,7 @@ def differ(left: Doubles, right: Doubles) -> bool:
 
 
 def _by_subject(arm: ImageSet) -> Doubles:
-    strength = grid_strength(to_grey(arm, white=arm.max_value))
+    strength = by_block(GreyView(sets=(arm,), white=arm.max_value), grid_strength)
     return np.array([strength[rows].mean() for rows in rows_by_subject(arm.subjects())])
 
 

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from audits.base import AuditInput
 from audits.checks import white_level
 from audits.pixels import Floats, shrunk
+from audits.sampling import at_most
 from audits.stats import Doubles, auc
 from generators.data import ImageSet, Strings
 
@@ -96,15 +97,6 @@ def try_out(data: AuditInput) -> Trial:
         synthetic=predict(made, test, seed=data.seed),
         real=predict(real, test, seed=data.seed),
     )
-
-
-def at_most(arm: ImageSet, n: int, *, seed: int) -> ImageSet:
-    """The arm, or `n` of its images: those of the first subjects of a seeded order."""
-    if len(arm) <= n:
-        return arm
-    names, owner = np.unique(arm.subjects(), return_inverse=True)
-    place = np.random.default_rng(seed).permutation(len(names))
-    return arm.select(np.sort(np.argsort(place[owner], kind="stable")[:n]))
 
 
 def macro_auc(truth: NDArray[np.intp], scores: Doubles) -> float:

@@ -90,7 +90,7 @@ def registered_correlation(queries: Greys, gallery: Greys, *, block_floats: int 
     correlates 0 with everything.
     """
     best = np.empty((len(queries), len(gallery)), dtype=np.float32)
-    for rows, columns, block in _registered_blocks(queries, gallery, block_floats):
+    for rows, columns, block in registered_blocks(queries, gallery, block_floats):
         best[rows, columns] = block
     return best
 
@@ -104,8 +104,8 @@ def nearest_registered(
     other to seven digits are ties, of which either may be named.
     """
     best, index = np.full(len(queries), -2, dtype=np.float32), np.zeros(len(queries), dtype=np.intp)
-    for rows, columns, block in _registered_blocks(queries, gallery, block_floats):
-        _keep_best(best[rows], index[rows], block, columns.start)
+    for rows, columns, block in registered_blocks(queries, gallery, block_floats):
+        keep_best(best[rows], index[rows], block, columns.start)
     return best, index
 
 
@@ -114,20 +114,20 @@ def nearest_query(
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Each gallery image's best correlation [G] and the query that has it [G]: the maximum of each column, likewise."""
     best, index = np.full(len(gallery), -2, dtype=np.float32), np.zeros(len(gallery), dtype=np.intp)
-    for rows, columns, block in _registered_blocks(queries, gallery, block_floats):
-        _keep_best(best[columns], index[columns], block.T, rows.start)
+    for rows, columns, block in registered_blocks(queries, gallery, block_floats):
+        keep_best(best[columns], index[columns], block.T, rows.start)
     return best, index
 
 
-def _keep_best(best: Floats, index: NDArray[np.intp], block: Floats, start: int) -> None:
-    """Replace in place what a block [n, m] exceeds."""
+def keep_best(best: Floats, index: NDArray[np.intp], block: Floats, start: int) -> None:
+    """Replace in place what a block [n, m] exceeds; start: the index of its first column."""
     place = block.argmax(axis=1)
     found = np.take_along_axis(block, place[:, None], axis=1)[:, 0]
     nearer = found > best
     best[nearer], index[nearer] = found[nearer], place[nearer] + start
 
 
-def _registered_blocks(queries: Greys, gallery: Greys, block_floats: int) -> Iterator[tuple[slice, slice, Floats]]:
+def registered_blocks(queries: Greys, gallery: Greys, block_floats: int) -> Iterator[tuple[slice, slice, Floats]]:
     """Rows, columns and the block of the matrix of correlations that lies there, of at most `block_floats`."""
     inner = REGISTRATION_SIZE - 2 * REGISTRATION_SHIFT
     edge = slice(REGISTRATION_SHIFT, REGISTRATION_SHIFT + inner)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from generators.data import ImageSet
 
 Floats = NDArray[np.float32]
+Described = TypeVar("Described", NDArray[np.float32], NDArray[np.float64])
 
 BLOCK_PIXELS = 1 << 20
 
@@ -27,9 +29,9 @@ def to_grey(images: ImageSet, *, white: int) -> Floats:
 
 @dataclass(frozen=True, kw_only=True)
 class GreyView:
-    """Image sets one after another, read as grey images: `view[a:b]` is float32 [b - a, H, W].
+    """Image sets one after another, read as grey images: `view[a:b]` and `view[rows]` are float32 [n, H, W].
 
-    Nothing is kept as floats, so a view costs what its sets cost already: a byte or two a pixel.
+    Nothing is kept as floats, so a view costs what its sets cost already: a byte or two a pixel. rows: not negative.
     """
 
     sets: tuple[ImageSet, ...]
@@ -38,25 +40,39 @@ class GreyView:
     def __len__(self) -> int:
         return sum(map(len, self.sets))
 
-    def __getitem__(self, rows: slice) -> Floats:
-        start, stop, _ = rows.indices(len(self))
-        parts = []
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self), *self.sets[0].images.shape[1:3]
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Floats:
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        found = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
+        start = 0
         for images in self.sets:
-            cut = ImageSet(images=images.images[max(0, start) : max(0, stop)])
-            parts.append(to_grey(cut, white=self.white))
-            start, stop = start - len(images), stop - len(images)
-        return np.concatenate(parts)
+            mine = (rows >= start) & (rows < start + len(images))
+            found[mine] = to_grey(ImageSet(images=images.images[rows[mine] - start]), white=self.white)
+            start += len(images)
+        return found
 
 
 Greys = Floats | GreyView
 
 
+def by_block(images: Greys, describe: Callable[[Floats], Described]) -> Described:
+    """Rows [N, ...] that `describe` makes of grey images [n, H, W], of which a million pixels are read at a time."""
+    step = max(1, BLOCK_PIXELS // math.prod(images.shape[1:]))
+    return np.concatenate([describe(images[start : start + step]) for start in range(0, max(1, len(images)), step)])
+
+
+def small(images: Greys, size: int) -> Floats:
+    """[N, size, size]: `resize`, block by block: the images at full size are never all floats at once."""
+    return by_block(images, partial(resize, size=size))
+
+
 def shrunk(images: ImageSet, size: int, *, white: int) -> Floats:
-    """[N, size, size]: `resize` of `to_grey`, block by block: the images at full size are never all floats at once."""
-    small = np.empty((len(images), size, size), dtype=np.float32)
-    for start, block in _grey_blocks(images, white):
-        small[start : start + len(block)] = resize(block, size)
-    return small
+    """The same of an image set."""
+    return small(GreyView(sets=(images,), white=white), size)
 
 
 def _grey_blocks(images: ImageSet, white: int) -> Iterator[tuple[int, Floats]]:

@@ -13,15 +13,26 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from audits.copies.warps import Warp, warped
-from audits.pixels import Floats
+from audits.pixels import Floats, GreyView
 from audits.stats import rows_by_subject
+from generators.data import ImageSet
 
 Transform = Callable[[Floats, np.random.Generator], Floats]
+N_AT_ONCE = 1024
 
 
 def noisy(images: Floats, rng: np.random.Generator, *, scale: float = 0.05) -> Floats:
     """Gaussian noise of `scale` (in units of white), clipped to [0, 1]."""
     return np.clip(images + rng.normal(0, scale, images.shape), 0, 1).astype(np.float32)
+
+
+def stored_noisy(images: ImageSet, rng: np.random.Generator, *, white: int) -> ImageSet:
+    """The images in grey with a little noise, stored as they are, block by block."""
+    view, stored = GreyView(sets=(images,), white=white), np.empty(images.images.shape[:3], dtype=images.images.dtype)
+    for start in range(0, len(images), N_AT_ONCE):
+        block = slice(start, start + N_AT_ONCE)
+        stored[block] = np.rint(noisy(view[block], rng) * white)
+    return ImageSet(images=stored, bits=images.bits)
 
 
 def elastic(images: Floats, rng: np.random.Generator, *, strength: float = 1 / 64) -> Floats:

@@ -14,7 +14,7 @@ from audits.jpeg_history import grid_strength
 from audits.pixels import Floats, resize
 from audits.spectrum import radial_power
 from audits.stats import Doubles, rows_by_subject
-from generators.data import Strings
+from generators.data import ImageSet, Strings
 
 N_FOLDS = 5
 N_DRAWS = 1999
@@ -44,6 +44,12 @@ def source_features(grey: Floats) -> Doubles:
     bands = [np.log(part.mean(axis=1) + 1e-9) for part in parts]
     small = resize(grey, 8).reshape(len(grey), -1)
     return np.column_stack([small, flat[:, at], clipped, levels, grid_strength(grey), *bands])
+
+
+def first_people(arm: ImageSet) -> ImageSet:
+    """The images of those 2,000 subjects whose means `by_subject` gives."""
+    rows = rows_by_subject(arm.subjects())
+    return arm if len(rows) <= MAX_SUBJECTS else arm.select(np.concatenate(rows[:MAX_SUBJECTS]))
 
 
 def by_subject(features: Doubles, subjects: Strings) -> Doubles:

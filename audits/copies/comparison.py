@@ -15,13 +15,12 @@ from audits.copies.sheet import shown_pairs
 from audits.copies.visits import by_person
 from audits.copy_detector import p_values, threshold
 from audits.flags import flag_rows
-from audits.pixels import Floats
+from audits.pixels import Floats, Greys
 from audits.stats import Doubles
 
 # A match that counts in the test of all images, in nats of surprise. Fixed beforehand: the per-image threshold knows
 # who was trained on, and a test that deals people anew must not.
 HIT = 12.0
-N_PLANTED = 20
 
 Mask = NDArray[np.bool_]
 
@@ -35,7 +34,7 @@ class Compared:
     detector: CopyDetector
     known: Known
     gallery: Gallery
-    asked: Floats
+    asked: Greys
     matches: Matches
     score: Floats
     ours: Doubles
@@ -43,15 +42,20 @@ class Compared:
     real: Doubles
     cut: float
 
+    @property
+    def mirror(self) -> Doubles:
+        """[blocks, Q]: once for each block of training people as large as the unseen arm."""
+        return np.tile(self.mirrored, (self.known.n_blocks, 1))
+
     def leak(self, *, n_deals: int, seed: int) -> float:
         """P-value of "nothing leaked", by dealing anew who was trained on."""
         members, person = self.known.people()
         return hits_p_value(self.score > HIT, person[self.matches.candidates], members, n_draws=n_deals, seed=seed)
 
-    def recalls(self, *, seed: int) -> dict[str, float]:
-        """What share of planted copies raises the alarm, by transform; of few training images each several times."""
+    def recalls(self, n_planted: int, *, seed: int) -> dict[str, float]:
+        """What share of `n_planted` copies raises the alarm, by transform; of few training images several of each."""
         rng = np.random.default_rng(seed)
-        sources = self.known.grey[np.resize(rng.permutation(self.known.n_train_images), N_PLANTED)]
+        sources = self.known.grey[np.resize(rng.permutation(self.known.n_train_images), n_planted)]
         copies = planted(sources, rng)
         best = _best(self.detector, self.gallery, np.concatenate(list(copies.values())), self.known.members)
         parts = np.split(best > self.cut, len(copies))
@@ -60,7 +64,7 @@ class Compared:
     def shown(self, flagged: Mask, identical: Mask) -> dict[str, object]:
         """Flags, each with its nearest training image, and the sheet by which a person confirms or dismisses them."""
         nearest, detectors = nearest_member(self.detector, self.known, self.matches, self.score)
-        image_p = p_values(self.ours, self.real, self.mirrored[None])
+        image_p = p_values(self.ours, self.real, self.mirror)
         flags = flag_rows(flagged, identical, image_p, detectors)
         return {"flags": flags, **shown_pairs(flagged, nearest, self.ours, self.asked, self.known.grey)}
 
@@ -75,14 +79,14 @@ def nearest_member(
     return nearest, [DETECTORS[i] for i in detector.fusion.surprise(evidence).argmax(axis=1)]
 
 
-def compare(detector: CopyDetector, known: Known, asked: Floats, *, alarm_rate: float) -> Compared:
+def compare(detector: CopyDetector, known: Known, asked: Greys, *, alarm_rate: float) -> Compared:
     """Hold images [Q, H, W] against the known people. No unseen person is matched with himself."""
     gallery = detector.matcher.gallery(known.grey, known.subjects)
     members = known.members
     matches, score = detector.match(asked, gallery)
     ours, mirrored = (best_among(score, matches.candidates, arm).astype(np.float64) for arm in (members, ~members))
     strangers = known.subjects[~members]
-    real = by_person(_best(detector, gallery, known.grey[~members], members, subjects=strangers), strangers)
+    real = by_person(_best(detector, gallery, known.strangers, members, subjects=strangers), strangers)
     return Compared(
         detector=detector,
         known=known,
@@ -93,14 +97,14 @@ def compare(detector: CopyDetector, known: Known, asked: Floats, *, alarm_rate: 
         ours=ours,
         mirrored=mirrored,
         real=real,
-        cut=threshold(real, mirrored[None], alarm_rate=alarm_rate),
+        cut=threshold(real, np.tile(mirrored, (known.n_blocks, 1)), alarm_rate=alarm_rate),
     )
 
 
 def _best(
     detector: CopyDetector,
     gallery: Gallery,
-    grey: Floats,
+    grey: Greys,
     members: Mask,
     *,
     subjects: NDArray[np.str_] | None = None,

@@ -9,17 +9,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.copies.matching import Gallery, Matcher, Matches
+from audits.copies.matching import SIDE, Gallery, Matcher, Matches
 from audits.copies.parts import learn_parts
 from audits.copies.registration import learn_registration
-from audits.pixels import Floats
+from audits.pixels import Floats, Greys, shrunk
 from audits.planted import TRANSFORMS
+from audits.sampling import at_most
 from audits.stats import rows_by_subject
+from generators.data import ImageSet
 
 N_STEPS = 200  # of the embedding: half a minute of one core
 TEACHING_SHARE = 0.8  # of the people; on the others the tails of strangers are learned
 ORDINARY = 0.8
 LEAST_SCALE = 1e-3
+MAX_LEARNED = 10_000
 
 Subjects = NDArray[np.str_]
 
@@ -52,7 +55,7 @@ class CopyDetector:
     matcher: Matcher
     fusion: Fusion
 
-    def match(self, grey: Floats, gallery: Gallery, *, subjects: Subjects | None = None) -> tuple[Matches, Floats]:
+    def match(self, grey: Greys, gallery: Gallery, *, subjects: Subjects | None = None) -> tuple[Matches, Floats]:
         """Candidates with their evidence, and the fused score [Q, k] of each."""
         matches = self.matcher.match(grey, gallery, subjects=subjects)
         return matches, self.fusion(matches.evidence)
@@ -67,6 +70,12 @@ class _Lesson:
     n_steps: int
     grey: Floats = field(compare=False)
     subjects: Subjects = field(compare=False)
+
+
+def lesson_of(images: ImageSet, *, white: int, seed: int) -> tuple[Floats, Subjects]:
+    """Of at most 10,000 images, as small as every detector sees them, what `learn_detector` learns from."""
+    shown = at_most(images, MAX_LEARNED, seed=seed)
+    return shrunk(shown, SIDE, white=white), shown.subjects()
 
 
 def learn_detector(grey: Floats, subjects: Subjects, *, seed: int, n_steps: int = N_STEPS) -> CopyDetector:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.pixels import Floats, to_grey
+from audits.pixels import GreyView
 from generators.data import ImageSet
 
 Mask = NDArray[np.bool_]
@@ -19,7 +19,7 @@ Rows = NDArray[np.intp]
 class Known:
     """Real images, training images first, then those of unseen people; whose each is."""
 
-    grey: Floats
+    grey: GreyView
     subjects: NDArray[np.str_]
     n_train_images: int
 
@@ -27,7 +27,7 @@ class Known:
     def of(cls, train: ImageSet, unseen: ImageSet, *, white: int) -> Known:
         arms = {"t": train, "u": unseen}
         return cls(
-            grey=np.concatenate([to_grey(arm, white=white) for arm in arms.values()]),
+            grey=GreyView(sets=(train, unseen), white=white),
             subjects=np.concatenate([np.char.add(letter, arm.subjects()) for letter, arm in arms.items()]),
             n_train_images=len(train),
         )
@@ -36,6 +36,11 @@ class Known:
     def members(self) -> Mask:
         """[G]: which images are of train."""
         return np.arange(len(self.grey)) < self.n_train_images
+
+    @property
+    def strangers(self) -> GreyView:
+        """The images of unseen people."""
+        return replace(self.grey, sets=self.grey.sets[1:])
 
     @property
     def n_members(self) -> int:

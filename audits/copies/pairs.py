@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audits.pixels import Floats
+from audits.pixels import Floats, Greys
 
 Rows = NDArray[np.intp]
-QUERY_BLOCK = 8192
+READ_BLOCK = 4096
 
 
-def by_candidate(candidates: Rows) -> Iterator[tuple[int, Rows, Rows]]:
-    """Each gallery row that `candidates` [Q, k] names, with the rows and columns at which it stands."""
+def by_candidate(
+    candidates: Rows, gallery: Greys, prepare: Callable[[Floats], Floats]
+) -> Iterator[tuple[Floats, Rows, Rows]]:
+    """Each gallery image that `candidates` [Q, k] names, prepared, [1, ...], with the rows and columns where it stands.
+
+    Images are read and prepared 4,096 at a time.
+    """
     flat = candidates.ravel()
     order = np.argsort(flat, kind="stable")
     starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
-    for at in np.split(order, starts[1:]):
-        row, column = np.divmod(at, candidates.shape[1])
-        yield int(flat[at[0]]), row, column
-
-
-def query_blocks(n: int) -> Iterator[slice]:
-    """Slices of at most 8,192 queries: they bound the memory that templates take (170 MB of registration)."""
-    for start in range(0, n, QUERY_BLOCK):
-        yield slice(start, min(start + QUERY_BLOCK, n))
+    named, places = flat[order[starts]], np.split(order, starts[1:])
+    for first in range(0, len(named), READ_BLOCK):
+        ready = prepare(gallery[named[first : first + READ_BLOCK]])
+        for i, at in enumerate(places[first : first + READ_BLOCK]):
+            yield ready[i : i + 1], *np.divmod(at, candidates.shape[1])
 
 
 def standard(patches: Floats) -> Floats:
@@ -41,9 +42,12 @@ def unit(rows: Floats) -> Floats:
     return np.asarray(rows * scale[..., None], dtype=np.float32)
 
 
-def whitening(patches: Floats, n_components: int) -> Floats:
-    """[d, n_components]: from patches [n, d] to components of equal strength, about zero, not about their mean."""
-    moments, axes = np.linalg.eigh(patches.T @ patches / len(patches))
-    kept = min(n_components, max(2, len(patches) // 2))
+def whitening(moments: Floats, n: int, n_components: int) -> Floats:
+    """[d, n_components]: from patches [n, d] to components of equal strength, about zero, not about their mean.
+
+    moments: [d, d], the patches' second moments in sum.
+    """
+    moments, axes = np.linalg.eigh(moments / n)
+    kept = min(n_components, max(2, n // 2))
     strength = np.sqrt(np.maximum(moments[::-1][:kept], 1e-9))
     return np.asarray(axes[:, ::-1][:, :kept] / strength, dtype=np.float32)

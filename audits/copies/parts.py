@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from audits.copies.pairs import Rows, by_candidate, query_blocks, standard, unit, whitening
-from audits.pixels import Floats, resize
+from audits.copies.pairs import Rows, by_candidate, standard, unit, whitening
+from audits.pixels import Floats, Greys, resize
 
 SIDE = 32
 PART = 8
@@ -21,6 +21,7 @@ STARTS = (2, 6, 10, 14, 18, 22)
 REACH = 2  # pixels by which a part may move, of 32
 SMOOTHING = 0.7
 N_COMPONENTS = 48
+CHUNK = 1024  # images whose patches are held, 83 kB each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,29 +30,24 @@ class Parts:
 
     bases: Floats
 
-    def correlation(self, queries: Floats, gallery: Floats, candidates: Rows) -> Floats:
+    def correlation(self, queries: Floats, gallery: Greys, candidates: Rows) -> Floats:
         """Mean over parts of the best correlation [Q, k], for the query, its mirror image and both negatives.
 
-        queries, gallery: grey [N, H, W]; candidates: rows of the gallery.
+        queries, gallery: grey [N, H, W], 14 kB a query are held; candidates: rows of the gallery.
         """
-        known = _smoothed(gallery)
-        parts = [self._block(_smoothed(queries[at]), known, candidates[at]) for at in query_blocks(len(queries))]
-        return np.concatenate(parts)
-
-    def vector(self, grey: Floats) -> Floats:
-        """[N, 36 * n_components], of unit length: all parts where they lie; a product is their mean correlation."""
-        return self._of(_windows(_smoothed(grey), 0))[:, :, 0].reshape(len(grey), -1) / np.float32(len(STARTS))
-
-    def _block(self, small: Floats, known: Floats, candidates: Rows) -> Floats:
-        best = np.zeros(candidates.shape, dtype=np.float32)
+        best, small = np.zeros(candidates.shape, dtype=np.float32), _smoothed(queries)
         straight, mirrored = (self._of(_windows(images, 0))[:, :, 0] for images in (small, small[:, :, ::-1]))
-        for at, row, column in by_candidate(candidates):
-            windows = self._of(_windows(known[at : at + 1], REACH))[0]
+        for image, row, column in by_candidate(candidates, gallery, _smoothed):
+            windows = self._of(_windows(image, REACH))[0]
             for templates in (straight, mirrored):
                 likeness = np.matmul(windows, templates[row].transpose(1, 2, 0))
                 for moved in (likeness.max(axis=1), -likeness.min(axis=1)):
                     best[row, column] = np.maximum(best[row, column], moved.mean(axis=0))
         return best
+
+    def vector(self, grey: Floats) -> Floats:
+        """[N, 36 * n_components], of unit length: all parts where they lie; a product is their mean correlation."""
+        return self._of(_windows(_smoothed(grey), 0))[:, :, 0].reshape(len(grey), -1) / np.float32(len(STARTS))
 
     def _of(self, windows: Floats) -> Floats:
         return unit(np.matmul(windows, self.bases))
@@ -59,9 +55,13 @@ class Parts:
 
 def learn_parts(grey: Floats) -> Parts:
     """The whitening of each place, from images [N, H, W]."""
-    windows = _windows(_smoothed(grey), 1)
-    places = [windows[:, i].reshape(-1, PART**2) for i in range(windows.shape[1])]
-    return Parts(bases=np.stack([whitening(place, N_COMPONENTS) for place in places]))
+    small, places = _smoothed(grey), len(STARTS) ** 2
+    moments, n = np.zeros((places, PART**2, PART**2)), 0
+    for start in range(0, len(small), CHUNK):
+        patches = _windows(small[start : start + CHUNK], 1).transpose(1, 0, 2, 3).reshape(places, -1, PART**2)
+        moments += np.matmul(patches.transpose(0, 2, 1), patches)
+        n += patches.shape[1]
+    return Parts(bases=np.stack([whitening(place, n, N_COMPONENTS) for place in moments.astype(np.float32)]))
 
 
 def _smoothed(grey: Floats) -> Floats:

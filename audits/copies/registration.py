@@ -15,9 +15,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage, sparse
 
-from audits.copies.pairs import Rows, by_candidate, query_blocks, standard, unit, whitening
+from audits.copies.pairs import Rows, by_candidate, standard, unit, whitening
 from audits.copies.warps import Warp, movement_matrix
-from audits.pixels import Floats, resize
+from audits.pixels import Floats, Greys, resize
 
 SIDE = 32
 WINDOW = 24
@@ -36,21 +36,16 @@ class Registration:
 
     basis: Floats
 
-    def correlation(self, queries: Floats, gallery: Floats, candidates: Rows) -> Floats:
+    def correlation(self, queries: Floats, gallery: Greys, candidates: Rows) -> Floats:
         """Best absolute correlation [Q, k] of each query with its candidates, rows of the gallery.
 
-        queries, gallery: grey [N, H, W]. A constant image correlates 0 with everything.
+        queries, gallery: grey [N, H, W]; 20 kB a query are held. A constant image correlates 0 with everything.
         """
-        known = _smoothed(gallery)
-        parts = [self._block(_smoothed(queries[at]), known, candidates[at]) for at in query_blocks(len(queries))]
-        return np.concatenate(parts)
-
-    def _block(self, small: Floats, known: Floats, candidates: Rows) -> Floats:
-        best = np.zeros(candidates.shape, dtype=np.float32)
+        best, small = np.zeros(candidates.shape, dtype=np.float32), _smoothed(queries)
         chunks = [small[start : start + CHUNK] for start in range(0, len(small), CHUNK)]
         templates = np.concatenate([unit(_templates(chunk) @ self.basis) for chunk in chunks])
-        for at, row, column in by_candidate(candidates):
-            windows = unit(_windows(known[at : at + 1])[0] @ self.basis)
+        for image, row, column in by_candidate(candidates, gallery, _smoothed):
+            windows = unit(_windows(image)[0] @ self.basis)
             best[row, column] = np.abs(templates[row] @ windows.T).max(axis=(1, 2))
         return best
 
@@ -60,8 +55,8 @@ def learn_registration(grey: Floats, *, seed: int) -> Registration:
     rng = np.random.default_rng(seed)
     small = _smoothed(grey)
     chunks = [small[start : start + CHUNK] for start in range(0, len(small), CHUNK)]
-    drawn = [_drawn(make(chunk), rng) for make in (_windows, _templates) for chunk in chunks]
-    return Registration(basis=whitening(np.concatenate(drawn), N_COMPONENTS))
+    drawn = np.concatenate([_drawn(make(chunk), rng) for make in (_windows, _templates) for chunk in chunks])
+    return Registration(basis=whitening(drawn.T @ drawn, len(drawn), N_COMPONENTS))
 
 
 def _smoothed(grey: Floats) -> Floats:

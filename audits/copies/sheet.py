@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from audits.pixels import Floats
+from audits.pixels import Floats, Greys
 from audits.stats import Doubles
 
 MOST_PAIRS = 24
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
 
-def pair_sheet(synthetic: Floats, train: Floats, pairs: Sequence[tuple[int, int]]) -> bytes:
+def pair_sheet(synthetic: Greys, train: Greys, pairs: Sequence[tuple[int, int]]) -> bytes:
     """A PNG: each flagged synthetic image with its training image to its right, at most 24 pairs, four a row.
 
     synthetic, train: grey [N, H, W] in [0, 1]; pairs: their indices. Real people can be recognised: never publish it.
@@ -33,8 +33,8 @@ def pair_sheet(synthetic: Floats, train: Floats, pairs: Sequence[tuple[int, int]
     sheet = Image.new("L", (width, height), 255)
     for place, (ours, theirs) in enumerate(shown):
         top, left = place // COLUMNS * (CELL + GAP), place % COLUMNS * (2 * CELL + 2 * GAP)
-        sheet.paste(_cell(synthetic[ours]), (left, top))
-        sheet.paste(_cell(train[theirs]), (left + CELL, top))
+        sheet.paste(_cell(synthetic[ours : ours + 1]), (left, top))
+        sheet.paste(_cell(train[theirs : theirs + 1]), (left + CELL, top))
     stream = io.BytesIO()
     sheet.save(stream, format="PNG")
     return stream.getvalue()
@@ -44,8 +44,8 @@ def shown_pairs(
     flagged: Mask,
     nearest: Rows,
     score: Floats | Doubles,
-    synthetic: Floats,
-    train: Floats,
+    synthetic: Greys,
+    train: Greys,
     *,
     names: Rows | None = None,
 ) -> dict[str, object]:
@@ -68,6 +68,7 @@ def as_text(png: bytes) -> str:
     return base64.b64encode(png).decode("ascii")
 
 
-def _cell(image: Floats) -> Image.Image:
-    pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+def _cell(images: Floats) -> Image.Image:
+    """The only one of images [1, H, W]."""
+    pixels = np.round(np.clip(images[0], 0, 1) * 255).astype(np.uint8)
     return Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.BILINEAR)

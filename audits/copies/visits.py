@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from audits.copies.parts import SIDE, Parts, learn_parts
 from audits.copies.warps import Warp, warped
-from audits.pixels import Floats, resize
+from audits.pixels import Floats, Greys, small
 from audits.stats import Doubles, dealt_p_value, rows_by_subject
 
 N_RETRIEVED = 256
 SHIFTS = (-2, 0, 2)  # pixels of 32, both ways, under which candidates are looked for
 QUERY_BLOCK = 256
+QUERIES_AT_ONCE, GALLERY_BLOCK = 2048, 4096
 ORDINARY = 0.95
 
 Mask = NDArray[np.bool_]
@@ -39,12 +40,6 @@ class Likeness:
         """[Q]: the best score among the allowed, [Q, k]; 0, no likeness at all, where none is."""
         return np.asarray(np.where(allowed, self.score, 0).max(axis=1), dtype=np.float64)
 
-    def split(self, *n: int) -> list[Likeness]:
-        """The first n[0] queries, the next n[1], and so on."""
-        ends = np.cumsum(n).tolist()
-        parts = [slice(end - length, end) for end, length in zip(ends, n, strict=True)]
-        return [Likeness(candidates=self.candidates[part], score=self.score[part]) for part in parts]
-
 
 @dataclass(frozen=True, kw_only=True)
 class VisitMatcher:
@@ -53,14 +48,17 @@ class VisitMatcher:
     parts: Parts
     ordinary: float
 
-    def match(self, queries: Floats, gallery: Floats) -> Likeness:
-        """Of each query [Q, H, W] the 256 images of the gallery that are most alike at a glance, looked at closely."""
+    def match(self, queries: Greys, gallery: Greys) -> Likeness:
+        """Of each query [Q, H, W] the 256 images of the gallery that are most alike at a glance, looked at closely.
+
+        Beside the images memory holds some hundred megabytes of blocks, and 3 kB a query.
+        """
         return _match(self.parts, queries, gallery)
 
 
-def learn_visits(grey: Floats, subjects: Subjects) -> VisitMatcher:
+def learn_visits(grey: Greys, subjects: Subjects) -> VisitMatcher:
     """Learn from images [N, H, W] in [0, 1] of people of whom no generator and no test knows."""
-    parts = learn_parts(grey)
+    parts = learn_parts(small(grey, SIDE))
     found = _match(parts, grey, grey)
     best = found.best(subjects[found.candidates] != subjects[:, None])
     return VisitMatcher(parts=parts, ordinary=float(np.quantile(by_person(best, subjects), ORDINARY)))
@@ -91,19 +89,35 @@ def links_p_value(found: Likeness, person: Rows, members: Mask, *, ordinary: flo
     return dealt_p_value(lambda dealt: best(dealt[who]) - best(~dealt[who]), members, n_draws=n_draws, seed=seed)
 
 
-def _match(parts: Parts, queries: Floats, gallery: Floats) -> Likeness:
-    k = min(N_RETRIEVED, len(gallery))
-    known = parts.vector(gallery).T
-    small = resize(queries, SIDE)
-    near = [np.argpartition(-_glance(parts, block, known), k - 1, axis=1)[:, :k] for block in _blocks(small)]
-    candidates = np.concatenate(near)
-    return Likeness(candidates=candidates, score=parts.correlation(queries, gallery, candidates))
+def _match(parts: Parts, queries: Greys, gallery: Greys) -> Likeness:
+    spans = [
+        slice(start, min(start + QUERIES_AT_ONCE, len(queries))) for start in range(0, len(queries), QUERIES_AT_ONCE)
+    ]
+    found = [_matched(parts, small(queries[rows], SIDE), gallery) for rows in spans]
+    return Likeness(
+        candidates=np.concatenate([part.candidates for part in found]),
+        score=np.concatenate([part.score for part in found]),
+    )
 
 
-def _glance(parts: Parts, small: Floats, known: Floats) -> Floats:
+def _matched(parts: Parts, asked: Floats, gallery: Greys) -> Likeness:
+    """Of some queries [q, 32, 32]."""
+    near, rows = np.zeros((len(asked), 0), dtype=np.float32), np.zeros((len(asked), 0), dtype=np.intp)
+    for start in range(0, len(gallery), GALLERY_BLOCK):
+        known = parts.vector(gallery[start : start + GALLERY_BLOCK]).T
+        here = np.concatenate([_glance(parts, block, known) for block in _blocks(asked)])
+        near = np.concatenate([near, here], axis=1)
+        rows = np.concatenate([rows, np.broadcast_to(start + np.arange(here.shape[1]), here.shape)], axis=1)
+        k = min(N_RETRIEVED, near.shape[1])
+        kept = np.argpartition(-near, k - 1, axis=1)[:, :k]
+        near, rows = np.take_along_axis(near, kept, axis=1), np.take_along_axis(rows, kept, axis=1)
+    return Likeness(candidates=rows, score=parts.correlation(asked, gallery, rows))
+
+
+def _glance(parts: Parts, asked: Floats, known: Floats) -> Floats:
     """[q, G]: best correlation of all parts moved together, for the query and its mirror image."""
-    best = np.zeros((len(small), known.shape[1]), dtype=np.float32)
-    for image in (small, np.ascontiguousarray(small[:, :, ::-1])):
+    best = np.zeros((len(asked), known.shape[1]), dtype=np.float32)
+    for image in (asked, np.ascontiguousarray(asked[:, :, ::-1])):
         for down in SHIFTS:
             for right in SHIFTS:
                 moved = warped(image, Warp(n=len(image), shift_x=right / SIDE, shift_y=down / SIDE))
@@ -111,6 +125,6 @@ def _glance(parts: Parts, small: Floats, known: Floats) -> Floats:
     return best
 
 
-def _blocks(small: Floats) -> Iterator[Floats]:
-    for start in range(0, len(small), QUERY_BLOCK):
-        yield small[start : start + QUERY_BLOCK]
+def _blocks(asked: Floats) -> Iterator[Floats]:
+    for start in range(0, len(asked), QUERY_BLOCK):
+        yield asked[start : start + QUERY_BLOCK]

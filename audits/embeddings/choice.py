@@ -9,10 +9,12 @@ from pathlib import Path
 from audits.base import AuditError, AuditInput
 from audits.embeddings.onnx_file import onnx_embedding
 from audits.embeddings.plain import Embedding, multi_scale, raw_pixels
-from audits.pixels import Floats, to_grey
+from audits.pixels import GreyView
+from audits.sampling import at_most
 
 NETWORK, HISTOGRAMS, PIXELS = "network", "histograms", "pixels"
 MIN_IMAGES = 100
+MAX_IMAGES = 5000  # an extractor learns no more from more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class _Control:
 
     digest: str
     seed: int
-    grey: Floats = field(compare=False)
+    grey: GreyView = field(compare=False)
 
 
 def choose(data: AuditInput) -> Embedding:
@@ -42,10 +44,11 @@ def choose(data: AuditInput) -> Embedding:
         )
     if data.control is None:
         return multi_scale(None)
-    grey = to_grey(data.control, white=data.train.max_value)
+    control = at_most(data.control, MAX_IMAGES, seed=data.seed)
+    grey = GreyView(sets=(control,), white=data.train.max_value)
     if data.embedding == HISTOGRAMS or len(grey) < MIN_IMAGES:
         return multi_scale(grey)
-    return _trained(_Control(digest=data.control.digest, seed=data.seed, grey=grey))
+    return _trained(_Control(digest=control.digest, seed=data.seed, grey=grey))
 
 
 def require_extractor(data: AuditInput) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from audits.embeddings.flaws import FLAWS
 from audits.embeddings.plain import N_COMPONENTS, Embedding, projection
-from audits.pixels import Floats, resize
+from audits.pixels import Floats, Greys, resize, small
 from generators.networks.tensors import seeded
 
 MAX_SIDE, MIN_SIDE = 64, 16
@@ -52,19 +52,19 @@ class FlawNetwork(nn.Module):
         return logits
 
 
-def trained_network(control: Floats, *, seed: int) -> Embedding:
+def trained_network(control: Greys, *, seed: int) -> Embedding:
     """Train on grey images [N, H, W] of the control arm, N > 64; seeded, some seconds of one core."""
     side = min(MAX_SIDE, max(MIN_SIDE, min(control.shape[1:]) // 8 * 8))
-    small = resize(control, side)
-    network = _train(small, seed=seed)
-    project = projection(_features(network, small))
+    shown = small(control, side)
+    network = _train(shown, seed=seed)
+    project = projection(_features(network, shown))
     return Embedding(
         name=f"network trained on the control arm to name flaws, {N_COMPONENTS} components",
         extract=lambda grey: project(_features(network, resize(grey, side))),
     )
 
 
-def _train(small: Floats, *, seed: int) -> FlawNetwork:
+def _train(shown: Floats, *, seed: int) -> FlawNetwork:
     rng = np.random.default_rng(seed)
     truth = torch.arange(len(FLAWS)).repeat_interleave(IMAGES_A_FLAW)
     with seeded(seed):
@@ -73,25 +73,25 @@ def _train(small: Floats, *, seed: int) -> FlawNetwork:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=N_STEPS)
         for _ in range(N_STEPS):
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(network(_spoilt(small, rng)), truth)
+            loss = nn.functional.cross_entropy(network(_spoilt(shown, rng)), truth)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             schedule.step()
     return network.eval()
 
 
-def _spoilt(small: Floats, rng: np.random.Generator) -> Tensor:
+def _spoilt(shown: Floats, rng: np.random.Generator) -> Tensor:
     """[flaws x 6, 1, C, C]: images drawn and flipped at random, spoilt flaw by flaw, and cropped to three quarters."""
-    side, crop, parts = small.shape[1], small.shape[1] * 3 // 4, []
+    side, crop, parts = shown.shape[1], shown.shape[1] * 3 // 4, []
     for flaw in FLAWS:
-        drawn = small[rng.integers(len(small), size=IMAGES_A_FLAW)][:, :, :: rng.choice((-1, 1))]
+        drawn = shown[rng.integers(len(shown), size=IMAGES_A_FLAW)][:, :, :: rng.choice((-1, 1))]
         top, left = rng.integers(0, side - crop + 1, 2)
         parts.append(flaw(drawn, rng)[:, top : top + crop, left : left + crop])
     return torch.from_numpy(np.concatenate(parts).astype(np.float32))[:, None]
 
 
 @torch.no_grad()
-def _features(network: FlawNetwork, small: Floats) -> Floats:
-    images = torch.from_numpy(small)[:, None]
+def _features(network: FlawNetwork, shown: Floats) -> Floats:
+    images = torch.from_numpy(shown)[:, None]
     blocks = [network.features(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK)]
     return np.asarray(torch.cat(blocks).numpy(), dtype=np.float32)

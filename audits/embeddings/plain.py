@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audits.pixels import Floats, resize
+from audits.pixels import Floats, Greys, by_block, resize
 
 N_COMPONENTS = 64
 N_DIRECTIONS = 8
@@ -20,13 +20,17 @@ class Embedding:
     name: str
     extract: Callable[[Floats], Floats]
 
+    def of(self, images: Greys) -> Floats:
+        """[N, D], block by block."""
+        return by_block(images, self.extract)
+
 
 def raw_pixels(*, size: int = 16) -> Embedding:
     """Grey pixels averaged to `size`: the baseline extractor that needs no trust at all."""
     return Embedding(name=f"pixels {size}x{size}", extract=lambda grey: resize(grey, size).reshape(len(grey), -1))
 
 
-def multi_scale(control: Floats | None) -> Embedding:
+def multi_scale(control: Greys | None) -> Embedding:
     """Low-resolution pixels, local contrast and gradient histograms at two scales.
 
     With a control arm the features are standardised and projected on its leading components, so that neither arm under
@@ -34,7 +38,7 @@ def multi_scale(control: Floats | None) -> Embedding:
     """
     if control is None or len(control) <= N_COMPONENTS:
         return Embedding(name="gradient histograms, fixed", extract=_features)
-    project = projection(_features(control))
+    project = projection(by_block(control, _features))
     return Embedding(
         name=f"gradient histograms, {N_COMPONENTS} components of the control arm",
         extract=lambda grey: project(_features(grey)),

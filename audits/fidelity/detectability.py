@@ -16,10 +16,11 @@ from audits.base import AuditInput, Measurement, Status
 from audits.checks import MIN_SUBJECTS, same_source, too_few, white_level
 from audits.embeddings import Embedding, multi_scale
 from audits.embeddings.choice import choose
-from audits.judges import MAX_TAUGHT, at_most
+from audits.judges import MAX_TAUGHT
 from audits.pixels import to_grey
 from audits.recognition import METHOD, Looks, Told, cross_validated, looks_of, taught_on_public, with_shares_of
 from audits.registry import audit
+from audits.sampling import at_most
 from audits.stats import Doubles, auc_interval, n_above_rate, rows_by_subject
 from generators.data import ImageSet
 from generators.phantoms import can_draw, draw_phantoms

@@ -7,7 +7,7 @@ where that is nearer. What population knowledge gives helps with everybody alike
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,8 +18,8 @@ from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import MIN_SUBJECTS, same_source, too_few, unseen_arms, white_level
 from audits.metadata.risk import Mask, verdict
 from audits.neighbours import nearest_query
-from audits.pixels import Floats, to_grey
-from audits.planted import noisy
+from audits.pixels import Floats, GreyView
+from audits.planted import stored_noisy
 from audits.registry import audit
 from audits.stats import excess_rate, rows_by_subject
 from generators.data import ImageSet, Strings
@@ -50,9 +50,9 @@ class Pool:
     arms: tuple[ImageSet, ...]
 
     @classmethod
-    def of(cls, arm: ImageSet, grey: Floats, real: Floats) -> Pool:
-        """Of an arm with its grey images, against real images; all [N, H, W]. Memory is bounded by the block."""
-        best, row = nearest_query(grey, real)
+    def of(cls, arm: ImageSet, real: GreyView) -> Pool:
+        """Of an arm against real images. Memory is bounded by the block."""
+        best, row = nearest_query(GreyView(sets=(arm,), white=real.white), real)
         return cls(best=best, row=row, arms=(arm,))
 
     def joined(self, other: Pool) -> Pool:
@@ -136,21 +136,17 @@ def _missing(data: AuditInput, attribute: str) -> str:
 
 def _prepare(data: AuditInput, others: ImageSet, control: ImageSet) -> Attacks:
     white, (first, second) = white_level(data), _halves(control)
-    train = to_grey(data.train, white=white)
-    real = np.concatenate([train, to_grey(others, white=white)])
+    real = GreyView(sets=(data.train, others), white=white)
     members = rows_by_subject(data.train.subjects())
-    planted = np.concatenate(members[::2])
-    copies = noisy(train[planted], np.random.default_rng(data.seed))
+    planted = data.train.select(np.concatenate(members[::2]))
+    copies = stored_noisy(planted, np.random.default_rng(data.seed), white=white)
     return Attacks(
         real=(data.train, others),
         members=members,
-        others=[rows + len(train) for rows in rows_by_subject(others.subjects())],
-        released=Pool.of(data.synthetic, to_grey(data.synthetic, white=white), real),
-        known=(
-            Pool.of(first, to_grey(first, white=white), real),
-            Pool.of(second, to_grey(second, white=white), real),
-        ),
-        copies=Pool.of(data.train.select(planted), copies, real),
+        others=[rows + len(data.train) for rows in rows_by_subject(others.subjects())],
+        released=Pool.of(data.synthetic, real),
+        known=(Pool.of(first, real), Pool.of(second, real)),
+        copies=replace(Pool.of(copies, real), arms=(planted,)),
     )
 
 

@@ -13,10 +13,10 @@ from scipy.special import logsumexp
 from audits.base import AuditInput, Law, Measurement, Status
 from audits.checks import CONTROL_CONFIDENCE, same_source, too_few, unseen_arms, white_level
 from audits.copy_detector import margin
-from audits.embeddings import Embedding, raw_pixels
-from audits.neighbours import BLOCK_FLOATS, nearest_query, squared_distances
-from audits.pixels import Floats, Greys, GreyView, to_grey
-from audits.planted import noisy
+from audits.embeddings import raw_pixels
+from audits.neighbours import nearest, nearest_query, squared_distances
+from audits.pixels import Floats, Greys, GreyView
+from audits.planted import stored_noisy
 from audits.registry import audit
 from audits.stats import Doubles, auc, auc_interval, auc_p_value, clopper_pearson, n_above_rate, rows_by_subject
 from generators.data import ImageSet
@@ -24,7 +24,7 @@ from generators.data import ImageSet
 MIN_FOR_RATE = 100
 # Of the median squared distance to the nearest control image: narrow, so that one close image outweighs a crowd.
 KERNEL_WIDTH = 0.2
-N_AT_ONCE = 1024
+N_AT_ONCE = 2048
 
 Scorer = Callable[[Greys, Greys, Greys], Doubles]
 
@@ -104,10 +104,9 @@ def _density_attack() -> _Attack:
     embedding = raw_pixels()
 
     def score(real: Greys, synthetic: Greys, control: Greys) -> Doubles:
-        at, near, far = (_extracted(embedding, images) for images in (real, synthetic, control))
-        width = KERNEL_WIDTH * float(np.median(_reduced(at, far, lambda square: square.min(axis=1)))) + 1e-12
-        densities = (_reduced(at, pool, lambda square: logsumexp(-square / width, axis=1)) for pool in (near, far))
-        return np.subtract(*densities)
+        at, near, far = (embedding.of(images) for images in (real, synthetic, control))
+        width = KERNEL_WIDTH * float(np.median(nearest(at, far)[1]) ** 2) + 1e-12
+        return _log_density(at, near, width) - _log_density(at, far, width)
 
     return _Attack(
         name="density_ratio",
@@ -117,16 +116,15 @@ def _density_attack() -> _Attack:
     )
 
 
-def _extracted(embedding: Embedding, images: Greys) -> Floats:
-    blocks = (images[start : start + N_AT_ONCE] for start in range(0, len(images), N_AT_ONCE))
-    return np.concatenate([embedding.extract(block) for block in blocks])
-
-
-def _reduced(at: Floats, pool: Floats, reduce: Callable[[Floats], Floats]) -> Doubles:
-    """[N]: `reduce` of the squared distances of each row to the pool, of which a few rows are held at a time."""
-    step = max(N_AT_ONCE // 16, BLOCK_FLOATS // len(pool))
-    blocks = (squared_distances(at[start : start + step], pool) for start in range(0, len(at), step))
-    return np.concatenate([reduce(block) for block in blocks]).astype(np.float64)
+def _log_density(at: Floats, pool: Floats, width: float) -> Doubles:
+    """[N]: log of the sum of kernels of the pool at each row, a block of either at a time."""
+    found = np.full(len(at), -np.inf)
+    for a in range(0, len(at), N_AT_ONCE):
+        for p in range(0, len(pool), N_AT_ONCE):
+            square = squared_distances(at[a : a + N_AT_ONCE], pool[p : p + N_AT_ONCE])
+            part = found[a : a + N_AT_ONCE]
+            np.logaddexp(part, logsumexp(-square / width, axis=1), out=part)
+    return found
 
 
 def _report(attack: _Attack) -> partial[Measurement]:
@@ -179,22 +177,13 @@ def _scores(attack: _Attack, arms: _Arms, synthetic: Greys, control: Greys) -> t
 
 def _half_planted(arms: _Arms, *, seed: int) -> GreyView:
     """Positive control: noisy copies of every second member, and as many images of the generator under test."""
-    copies = _noisy(arms.member.every_other(0), arms.white, np.random.default_rng(seed))
+    copies = stored_noisy(arms.member.every_other(0), np.random.default_rng(seed), white=arms.white)
     return arms.grey(copies, arms.synthetic.select(np.arange(min(len(copies), len(arms.synthetic)))))
 
 
 def _leak_free(arms: _Arms, *, seed: int) -> GreyView:
     """Negative control: noisy images of people who are in neither arm."""
-    return arms.grey(_noisy(arms.control.every_other(0), arms.white, np.random.default_rng(seed)))
-
-
-def _noisy(images: ImageSet, white: int, rng: np.random.Generator) -> ImageSet:
-    """The images in grey with a little noise, stored as they are."""
-    stored = np.empty(images.images.shape[:3], dtype=images.images.dtype)
-    for start in range(0, len(images), N_AT_ONCE):
-        block = to_grey(images.select(np.arange(start, min(start + N_AT_ONCE, len(images)))), white=white)
-        stored[start : start + N_AT_ONCE] = np.rint(noisy(block, rng) * white)
-    return ImageSet(images=stored, bits=images.bits)
+    return arms.grey(stored_noisy(arms.control.every_other(0), np.random.default_rng(seed), white=arms.white))
 
 
 def _verdict(low: float, planted: float, innocent: float, sizes: tuple[int, int]) -> tuple[Status, str]:

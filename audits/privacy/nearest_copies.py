@@ -90,13 +90,14 @@ def nearest_copies(data: AuditInput) -> list[Measurement]:
     """The share of synthetic images flagged as copies beyond chance, with recall on planted copies."""
     unseen, calibration = unseen_arms(data)
     identical = identical_to(data.train, data.synthetic)
+    alone = partial(only_identity, _copies, identical, train=data.train, asked=data.synthetic)
     reason = too_few(train=data.train, unseen=unseen, calibration=calibration)
     if not reason and len(calibration) + 1 < 1 / ALARM_RATE:
         reason = f"{len(calibration)} images set the alarm, {round(1 / ALARM_RATE) - 1} are needed"
     if reason:
-        return [only_identity(_copies, identical, Status.NO_POWER, reason)]
+        return [alone(status=Status.NO_POWER, reason=reason)]
     if mismatch := same_source(data):
-        return [only_identity(_copies, identical, Status.NOT_ASSESSABLE, mismatch)]
+        return [alone(status=Status.NOT_ASSESSABLE, reason=mismatch)]
     arms = _Arms(
         train=data.train,
         unseen=unseen,
@@ -150,9 +151,7 @@ def _recalls(arms: _Arms, cut: float, *, seed: int) -> dict[str, float]:
     views = (GreyView(sets=(arm,), white=arms.white) for arm in (arms.train, arms.unseen))
     train, unseen = views
     sources = train[rng.permutation(len(train))[:N_PLANTED]]
-    return {
-        name: float((margins(TRANSFORMS[name](sources, rng), train, unseen) > cut).mean()) for name in UPRIGHT
-    }
+    return {name: float((margins(TRANSFORMS[name](sources, rng), train, unseen) > cut).mean()) for name in UPRIGHT}
 
 
 def _internal(ranked: Ranked, lineup: Lineup, found: _Found, flagged: Mask, identical: Mask) -> dict[str, object]:

@@ -18,11 +18,11 @@ from scipy.special import bdtrc
 from audits.base import AuditInput, Law, Measurement, ReleaseMode, Status
 from audits.checks import identical_to, same_source, too_few, unseen_arms, white_level
 from audits.copies.comparison import Compared, compare
-from audits.copies.detector import learn_detector
+from audits.copies.detector import learn_detector, lesson_of
 from audits.copies.known import Known
 from audits.copies.rare_cells import Cell, rarest_cell, rarest_label
-from audits.flags import only_identity
-from audits.pixels import to_grey
+from audits.flags import LEVEL, MIN_RECALL, Copies, only_identity
+from audits.pixels import GreyView
 from audits.registry import audit
 from audits.stats import excess_rate
 from generators.base import GeneratorCard, GeneratorError
@@ -31,11 +31,11 @@ from generators.runner import load_card, sample_generator
 
 ALARM_RATE = 0.01
 N_CALIBRATING = round(1 / ALARM_RATE) - 1
-LEVEL = 0.01
 N_DRAWN = 300  # images of each cell
 N_DEALS = 4999
 LEAST_DEALS = 150  # ways to deal who was trained on; with fewer no finding could reach the level
-MIN_RECALL = 0.8
+N_PLANTED = 20
+TOO_FEW = "too few people share the cell to tell a leak from chance"
 
 Mask = NDArray[np.bool_]
 KINDS: dict[str, Callable[[ImageSet, GeneratorCard], Cell | None]] = {"label": rarest_label, "cell": rarest_cell}
@@ -115,8 +115,8 @@ def _tested(data: AuditInput, drawn: _Drawn, report: partial[Measurement]) -> Me
     white = white_level(data)
     people, whom = drawn.calibrating()
     known = Known.of(data.train.select(drawn.cell.rows(data.train)), people, white=white)
-    detector = learn_detector(to_grey(drawn.learning, white=white), drawn.learning.subjects(), seed=data.seed)
-    compared = compare(detector, known, to_grey(drawn.images, white=white), alarm_rate=ALARM_RATE)
+    detector = learn_detector(*lesson_of(drawn.learning, white=white, seed=data.seed), seed=data.seed)
+    compared = compare(detector, known, GreyView(sets=(drawn.images,), white=white), alarm_rate=ALARM_RATE)
     return _measure(report, drawn, compared, whom, seed=data.seed)
 
 
@@ -125,18 +125,24 @@ def _measure(report: partial[Measurement], drawn: _Drawn, compared: Compared, wh
     flagged = (compared.ours > compared.cut) | identical
     n_flagged, n_innocent = int(flagged.sum()), int((compared.real > compared.cut).sum())
     more_than_alarms = float(bdtrc(n_flagged - 1, n, ALARM_RATE)) if n_flagged else 1.0
-    p_value = max(compared.leak(n_deals=N_DEALS, seed=seed), more_than_alarms)
-    recalls = compared.recalls(seed=seed)
-    recall = float(np.mean(list(recalls.values())))
+    copies = Copies(
+        n_flagged=n_flagged,
+        n=n,
+        n_identical=int(identical.sum()),
+        p_value=max(compared.leak(n_deals=N_DEALS, seed=seed), more_than_alarms),
+        recalls=compared.recalls(N_PLANTED, seed=seed),
+        images="draws",
+        blind=TOO_FEW if known.n_deals < LEAST_DEALS else "",
+    )
     value, low, high = excess_rate(n_flagged, n, n_innocent, len(compared.real))
-    status, reason = _verdict(known, int(identical.sum()), p_value, recall, f"{n_flagged} of {n} draws flagged")
+    status, reason = copies.verdict()
     return report(
         status=status,
         reason=f"{reason}; the alarm was set on {whom}",
-        p_value=0.0 if identical.any() else p_value,
+        p_value=0.0 if identical.any() else copies.p_value,
         value=max(0.0, value),
         ci_low=max(0.0, low),
-        ci_high=min(1.0, max(0.0, high) / max(recall, MIN_RECALL)),  # some copies are missed
+        ci_high=min(1.0, max(0.0, high) / max(copies.recall, MIN_RECALL)),  # some copies are missed
         n={
             "draws": n,
             "train_in_cell": known.n_members,
@@ -144,28 +150,9 @@ def _measure(report: partial[Measurement], drawn: _Drawn, compared: Compared, wh
             "control": drawn.learning.n_subjects,
         },
         baseline=n_innocent / len(compared.real),
-        positive_control=recall,
+        positive_control=copies.recall,
         negative_control=float((compared.mirrored > compared.cut).mean()),
-        details={
-            "flagged_rate": n_flagged / n,
-            "recall": recalls,
-            "p_value": p_value,
-            "alarm_rate": ALARM_RATE,
-            "calibrated_on": whom,
-            "n_identical": int(identical.sum()),
-        },
+        details=copies.details(ALARM_RATE) | {"calibrated_on": whom},
         # Which cell is the rarest is private too. The same seed draws the flagged images again.
         internal={"cell": drawn.cell.words(), "threshold": compared.cut, **compared.shown(flagged, identical)},
     )
-
-
-def _verdict(known: Known, n_identical: int, p_value: float, recall: float, flagged: str) -> tuple[Status, str]:
-    if n_identical:
-        return Status.DETECTED, f"{n_identical} draws equal a training image bit for bit"
-    if known.n_deals < LEAST_DEALS:
-        return Status.NO_POWER, f"{flagged}, but too few people share the cell to tell a leak from chance"
-    if p_value <= LEVEL:
-        return Status.DETECTED, f"{flagged}, more than chance gives (p = {p_value:.4f})"
-    if recall < MIN_RECALL:
-        return Status.NO_POWER, f"only {recall:.0%} of planted copies were found, {MIN_RECALL:.0%} are needed"
-    return Status.NOT_DETECTED, f"{flagged}, as chance gives (p = {p_value:.2f})"

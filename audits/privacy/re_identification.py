@@ -16,9 +16,10 @@ from audits.copies.sheet import shown_pairs
 from audits.copies.visits import Likeness, VisitMatcher, by_person, learn_visits, links_p_value
 from audits.copy_detector import p_values, threshold
 from audits.flags import flag_rows
-from audits.pixels import Floats, to_grey
+from audits.pixels import GreyView
 from audits.planted import other_visits
 from audits.registry import audit
+from audits.sampling import at_most
 from audits.stats import Doubles, clopper_pearson, excess_rate
 
 ALARM_RATE, STRICT_RATE = 0.01, 0.001
@@ -26,6 +27,7 @@ LEVEL = 0.01
 N_DRAWS = 999
 N_ASSESSED = 1000  # synthetic images, drawn at random where there are more
 N_PLANTED = 200
+MAX_LEARNED, MAX_UNSEEN = 10_000, 10_000  # images
 MIN_PAIRS = 20
 # At one false alarm in a hundred this makes a link twenty times likelier for a visit of the person than for a stranger.
 # Below it four visits in five are missed, and dividing a bound by so small a share of what is seen says nothing.
@@ -89,17 +91,18 @@ def re_identification(data: AuditInput) -> list[Measurement]:
     if mismatch := same_source(data):
         return [_linked(status=Status.NOT_ASSESSABLE, reason=mismatch)]
     white = white_level(data)
-    matcher = learn_visits(to_grey(learning, white=white), learning.subjects())
-    people = Known.of(data.train, unseen, white=white)
+    shown = at_most(learning, MAX_LEARNED, seed=data.seed)
+    matcher = learn_visits(GreyView(sets=(shown,), white=white), shown.subjects())
+    people = Known.of(data.train, at_most(unseen, MAX_UNSEEN, seed=data.seed), white=white)
     assessed = np.sort(np.random.default_rng(data.seed).permutation(len(data.synthetic))[:N_ASSESSED])
-    synthetic = to_grey(data.synthetic.select(assessed), white=white)
+    synthetic = GreyView(sets=(data.synthetic.select(assessed),), white=white)
     return [_measure(matcher, people, synthetic, assessed, n_learning=learning.n_subjects, seed=data.seed)]
 
 
 def _measure(
     matcher: VisitMatcher,
     people: Known,
-    synthetic: Floats,
+    synthetic: GreyView,
     assessed: NDArray[np.intp],
     *,
     n_learning: int,
@@ -139,14 +142,12 @@ def _measure(
     )
 
 
-def _matched(matcher: VisitMatcher, people: Known, synthetic: Floats, *, seed: int) -> tuple[Likeness, _Scores]:
-    """All queries at once: what is made of a gallery image is made once a call."""
+def _matched(matcher: VisitMatcher, people: Known, synthetic: GreyView, *, seed: int) -> tuple[Likeness, _Scores]:
     members = people.members
     unseen = np.flatnonzero(~members)
     planted = _with_others(people, members, most=N_PLANTED, seed=seed)
-    queries = np.concatenate([synthetic, people.grey[unseen], people.grey[planted]])
-    matched = matcher.match(queries, people.grey)
-    found, real, visits = matched.split(len(synthetic), len(unseen), len(planted))
+    asked = (synthetic, people.strangers, people.grey[planted])
+    found, real, visits = (matcher.match(queries, people.grey) for queries in asked)
     pairs = np.searchsorted(unseen, _with_others(people, ~members, most=len(unseen), seed=seed))
     return found, _Scores(
         synthetic=found.best(members[found.candidates]),
@@ -207,7 +208,7 @@ def _at(scores: _Scores, alarm_rate: float) -> Mapping[str, object]:
 
 
 def _internal(
-    people: Known, found: Likeness, scores: _Scores, cut: float, synthetic: Floats, assessed: NDArray[np.intp]
+    people: Known, found: Likeness, scores: _Scores, cut: float, synthetic: GreyView, assessed: NDArray[np.intp]
 ) -> dict[str, object]:
     """Linked images with the person's most alike image, and a sheet of the likeliest pairs."""
     linked = scores.synthetic > cut

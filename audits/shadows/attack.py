@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from audits.sampling import some_of
 from audits.stats import Doubles, Interval, auc, auc_interval, clopper_pearson, n_above_rate, rows_by_subject
 from generators.data import ImageSet
 from generators.scoring.base import ImageScorer
@@ -148,13 +149,6 @@ def rates(found: Found) -> dict[str, object]:
     return figures | {
         "roc": {f"{rate:g}": n_above_rate(found.members, found.others, rate) / len(found.members) for rate in shown}
     }
-
-
-def some_of(images: ImageSet, n: int, *, seed: int) -> NDArray[np.intp]:
-    """Rows, in order, of the images of at most n subjects, drawn by seed."""
-    rows = rows_by_subject(images.subjects())
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:n]
-    return np.sort(np.concatenate([rows[i] for i in drawn]))
 
 
 def _best(scores: Doubles, images: ImageSet) -> Doubles:

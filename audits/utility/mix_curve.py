@@ -10,11 +10,12 @@ import numpy as np
 
 from audits.base import AuditInput, Measurement, Status
 from audits.checks import too_few, white_level
-from audits.judges import MAX_TAUGHT, METHOD, Lesson, assessable, at_most, common_labels, lesson
+from audits.judges import MAX_TAUGHT, METHOD, Lesson, assessable, common_labels, lesson
 from audits.mixing.curve import HALF, HALF_AND_MADE, REAL, SPECIFICITY, WRONG, Curve, trace
 from audits.mixing.reading import Point, read_curve, read_point
 from audits.mixing.shares import SHARES, n_asked
 from audits.registry import audit
+from audits.sampling import at_most
 from audits.stats import percentile_interval
 
 # Fixed before any curve was seen. Reader studies take .05 of AUC for the loss that a better workflow may cost; here

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from audits.base import AuditInput, Measurement, Status
-from audits.judges import Lesson, at_most
+from audits.judges import Lesson
 from audits.mixing.reading import Point, Reading, read_curve, read_point
 from audits.mixing.shares import halves_of, n_asked, stratified_order
 from audits.registry import list_audits
+from audits.sampling import at_most
 from generators.data import ImageSet
 from generators.phantoms import draw_phantoms
 from tests.audits.arms import without_columns

@@ -48,7 +48,7 @@ def fast(monkeypatch: pytest.MonkeyPatch, detector: CopyDetector) -> None:
     monkeypatch.setattr(audit_module, "learn_detector", lambda *_, **__: detector)
     monkeypatch.setattr(audit_module, "N_DRAWN", 100)
     monkeypatch.setattr(audit_module, "N_DEALS", 999)
-    monkeypatch.setattr("audits.copies.comparison.N_PLANTED", 6)
+    monkeypatch.setattr("audits.privacy.rare_cell_extraction.N_PLANTED", 6)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 
 from audits.base import AuditInput, Status
 from audits.privacy.membership_inference import membership_inference
-from audits.shadows.attack import Arms, loss_attack, ratio_attack, some_of
+from audits.sampling import some_of
+from audits.shadows.attack import Arms, loss_attack, ratio_attack
 from audits.shadows.training import plan_shadows, train_shadows
 from audits.stats import Doubles
 from generators.base import CellCount
