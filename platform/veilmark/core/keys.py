@@ -7,21 +7,38 @@ from pathlib import Path
 
 from django.conf import settings
 
-from veilmark.crypto.base import Algorithm, KeyProvider, Signer
+from veilmark.crypto.base import Algorithm, CryptoError, KeyProvider, Signer
 from veilmark.crypto.file_keys import FileKeyProvider
 from veilmark.provenance.identity import SigningIdentity
 from veilmark.settings import environment
 
 
 def key_provider() -> KeyProvider:
-    """Keys in `var/keys`, unlocked with the passphrase of the environment, or one generated at first use."""
+    """Keys in `var/keys`, unlocked with the passphrase of the environment, or one generated at first use.
+
+    With VEILMARK_KEYS=pkcs11 the Ed25519 keys are in the token that the environment names. Raises CryptoError.
+    """
     folder = Path(settings.VEILMARK_VAR) / "keys"
-    return _open(folder, settings.VEILMARK_PASSPHRASE or environment.secret_file(folder / "passphrase"))
+    passphrase = settings.VEILMARK_PASSPHRASE or environment.secret_file(folder / "passphrase")
+    if settings.VEILMARK_KEYS == "file":
+        return _open(folder, passphrase)
+    return _open_token(folder, passphrase, settings.VEILMARK_PKCS11_MODULE, settings.VEILMARK_PKCS11_TOKEN)
 
 
 @lru_cache(maxsize=4)
-def _open(folder: Path, passphrase: str) -> KeyProvider:
+def _open(folder: Path, passphrase: str) -> FileKeyProvider:
     return FileKeyProvider(folder, passphrase)
+
+
+@lru_cache(maxsize=4)
+def _open_token(folder: Path, passphrase: str, module: str, label: str) -> KeyProvider:
+    from veilmark.crypto.token_keys import Token, TokenKeyProvider  # noqa: PLC0415 - most sites have no token
+
+    for name, value in (("VEILMARK_PKCS11_MODULE", module), ("VEILMARK_PKCS11_TOKEN", label)):
+        if not value:
+            raise CryptoError("is not set", where=name, remedy="name the token, or set VEILMARK_KEYS=file")
+    token = Token(module=module, label=label, pin=environment.secret("VEILMARK_PKCS11_PIN"))
+    return TokenKeyProvider(token, _open(folder, passphrase))
 
 
 def signing_key(name: str) -> Signer:

@@ -45,7 +45,7 @@ class FileKeyProvider:
         if not passphrase:
             raise CryptoError("is empty", where="passphrase", remedy="set the passphrase of the key folder")
         private_folder(folder)
-        self._folder = folder
+        self.folder = folder
         self._master = _load_or_create_master(folder / "master.key", passphrase)
 
     @cached_property
@@ -70,14 +70,23 @@ class FileKeyProvider:
         seed = self._keep(name, f"signing-{label}.key", _SIGNING_MAGIC + label.encode(), lambda: os.urandom(SEED_BYTES))
         return SeedSigner(seed, algorithm)
 
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Raises CryptoError for what is no name of a key."""
+        if not _NAME.fullmatch(name):
+            raise CryptoError(f"is {name!r}", where="name of a key", remedy="use a-z, 0-9 and hyphens")
+
+    def has_signing_key(self, name: str) -> bool:
+        """Whether an Ed25519 key of that name was made here."""
+        return (self.folder / f"signing-{name}.key").exists()
+
     def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """What `make` gave at the first call for that name, kept encrypted. Of two processes one wins."""
         return self._keep(name, f"secret-{name}.key", _SECRET_MAGIC + name.encode(), make)
 
     def _keep(self, name: str, file: str, magic: bytes, make: Callable[[], bytes]) -> bytes:
-        if not _NAME.fullmatch(name):
-            raise CryptoError(f"is {name!r}", where="name of a key", remedy="use a-z, 0-9 and hyphens")
-        path, key = self._folder / file, self._derive(b"storing")
+        self.check_name(name)
+        path, key = self.folder / file, self._derive(b"storing")
         stored = read_private(path)
         if stored is None:
             create_private(path, _seal(key, make(), magic))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from veilmark.crypto.base import CryptoError
@@ -46,6 +49,17 @@ def create_private(path: Path, content: bytes) -> bool:
         raise CryptoError(
             f"cannot be written ({error.strerror})", where=str(path), remedy="check space and owner"
         ) from error
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in here for that folder. The lock ends with its holder, however it ends."""
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _link(written: Path, path: Path) -> bool:

@@ -12,6 +12,11 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by great_expectations at im
 VEILMARK_VAR = environment.var_folder()
 VEILMARK_VERSION = "0.1.0"
 
+# Where the Ed25519 keys lie: in encrypted files, or in a PKCS#11 token (its PIN is read when it is opened).
+VEILMARK_KEYS = environment.one_of("VEILMARK_KEYS", "file", "pkcs11")
+VEILMARK_PKCS11_MODULE = environment.text("VEILMARK_PKCS11_MODULE")
+VEILMARK_PKCS11_TOKEN = environment.text("VEILMARK_PKCS11_TOKEN")
+
 STAGES = [
     "cohorts",
     "training_runs",

@@ -26,6 +26,30 @@ def flag(name: str, *, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name}: is {value!r}; set yes or no")
 
 
+def one_of(name: str, *choices: str) -> str:
+    """One of `choices`, the first by default. Raises ImproperlyConfigured for any other."""
+    value = os.environ.get(name, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}: is {value!r}; set one of {', '.join(choices)}")
+    return value
+
+
+def secret(name: str) -> str:
+    """The variable, or the first line of the file that NAME_FILE names: for what must not stand in settings.
+
+    Raises ImproperlyConfigured where neither is given, or others may read the file.
+    """
+    if value := os.environ.get(name, ""):
+        return value
+    path = Path(required(f"{name}_FILE", f"give it, or {name}"))
+    try:
+        if path.stat().st_mode & 0o077:
+            raise ImproperlyConfigured(f"{path}: may be read by others; chmod 600 it")
+        return path.read_text().partition("\n")[0]
+    except OSError as error:
+        raise ImproperlyConfigured(f"{path}: cannot be read ({error.strerror}); check {name}_FILE") from error
+
+
 def words(name: str) -> list[str]:
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
 
