@@ -59,5 +59,8 @@ def _print(path: Path, result: Verification) -> None:
         console.print(f"  {escape(str(problem))}")
     if len(result.problems) > _MAX_PROBLEMS:
         console.print(f"  and {len(result.problems) - _MAX_PROBLEMS} more")
+    if result.proven_time:
+        stamped = f"signed no later than {result.proven_time.text}, says {result.proven_time.authority}"
+        console.print(f"  {escape(stamped)}")
     if result.detection and result.detection.id:
         console.print(f"  mark {result.detection.id} (a pointer, no proof), stage {result.detection.stage}")

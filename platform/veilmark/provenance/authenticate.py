@@ -9,18 +9,20 @@ from veilmark.provenance.digests import digest_of
 from veilmark.provenance.envelope import Statement, verify_envelope
 from veilmark.provenance.errors import FormatError, ProvenanceError
 from veilmark.provenance.identity import Identity
-from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE
+from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, STAMP_NAME
 from veilmark.provenance.manifest import Manifest, parse_manifest
 from veilmark.provenance.predicates import RECALL_PREDICATE, RELEASE_PREDICATE
 from veilmark.provenance.source import BundleSource
 from veilmark.provenance.statements import MANIFEST_NAME, release_statement
+from veilmark.provenance.timestamps import ProvenTime, verify_stamp
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedManifest:
-    """`manifest` is None where its bytes are not what was signed and cannot be parsed either.
+    """`manifest` is None where its bytes are not what was signed and cannot be parsed either. `proven_time`: of the
+    release envelope, None where the bundle holds no good time stamp.
 
     `has_our_envelope`: a trusted key signed the release envelope, whatever it says. `is_signed`: it says these bytes.
     """
@@ -29,6 +31,7 @@ class SignedManifest:
     has_our_envelope: bool
     is_signed: bool
     is_recalled: bool
+    proven_time: ProvenTime | None
     problems: tuple[Problem, ...]
 
 
@@ -50,11 +53,13 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
     is_recalled = _is_recalled(source, trusted, digest, problems) or digest in revoked
     if manifest and manifest.release_id in revoked:
         is_recalled = True
+    proven_time = _proven_time(source, trust_root, problems)
     return SignedManifest(
         manifest=manifest,
         has_our_envelope=statement is not None,
         is_signed=is_signed,
         is_recalled=is_recalled,
+        proven_time=proven_time,
         problems=tuple(problems),
     )
 
@@ -91,3 +96,14 @@ def _is_recalled(source: BundleSource, trusted: Collection[Identity], digest: st
         problems.append(Problem(where=RECALL_NAME, what="recalls another release"))
         return False
     return True
+
+
+def _proven_time(source: BundleSource, trust_root: TrustRoot | None, problems: list[Problem]) -> ProvenTime | None:
+    if STAMP_NAME not in source.sizes or not trust_root:
+        return None
+    try:
+        stamp, envelope = source.read(STAMP_NAME), source.read(RELEASE_ENVELOPE)
+        return verify_stamp(stamp, envelope, roots=trust_root.timestamp_roots, where=STAMP_NAME)
+    except ProvenanceError as error:
+        problems.append(Problem(where=STAMP_NAME, what=error.what))
+        return None

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from veilmark.provenance.authenticate import authenticate
-from veilmark.provenance.digests import content_digest, digest_of
-from veilmark.provenance.envelope import envelope_signature, verify_envelope
+from veilmark.provenance.digests import digest_of
 from veilmark.provenance.errors import ProvenanceError
-from veilmark.provenance.files import read_final
-from veilmark.provenance.identity import Identity
-from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, envelope_name, proof_name
+from veilmark.provenance.images_check import CheckedImage, check_images
+from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE
 from veilmark.provenance.log.seen import SeenCheckpoint
 from veilmark.provenance.logged import LogCheck, check_logged
-from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest
-from veilmark.provenance.predicates import IMAGE_PREDICATE
-from veilmark.provenance.proofs import InclusionProof, content_tree, parse_proof, root_digest
+from veilmark.provenance.manifest import FileEntry, Manifest
+from veilmark.provenance.parallel import Progress, no_progress
+from veilmark.provenance.proofs import content_tree, root_digest
 from veilmark.provenance.source import BundleSource
-from veilmark.provenance.statements import MANIFEST_NAME, image_statement
+from veilmark.provenance.statements import MANIFEST_NAME
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem, Verdict, Verification
 
@@ -30,31 +28,36 @@ def verify_bundle(
     *,
     revoked: Collection[str] = (),
     seen: SeenCheckpoint | None = None,
+    n_processes: int = 1,
+    progress: Progress = no_progress,
 ) -> Verification:
     """Check everything but the marks. Raises ProvenanceError where there is no manifest to check against."""
     signed = authenticate(source, trust_root, revoked=revoked)
-    problems, log = list(signed.problems), LogCheck()
-    is_ours = signed.has_our_envelope
-    if (manifest := signed.manifest) is not None:
-        problems += _file_problems(source, manifest)
-        problems += _content_problems(source, manifest)
-        if trust_root:
-            signature_problems = list(_signature_problems(source, manifest, trust_root.identities))
-            is_ours = is_ours or len({problem.where for problem in signature_problems}) < len(manifest.images)
-            problems += signature_problems
-            log = check_logged(source, manifest, trust_root.identities, seen)
-            problems += log.problems
+    manifest = signed.manifest
+    if manifest is None:
+        verdict = _verdict(is_ours=signed.has_our_envelope, is_recalled=signed.is_recalled, has_problems=True)
+        return Verification(verdict=verdict, problems=_first_of_each_file(signed.problems))
+    identities = trust_root.identities if trust_root else ()
+    images = list(check_images(source, manifest, identities, n_processes=n_processes, progress=progress))
+    log = check_logged(source, manifest, identities, seen) if identities else LogCheck()
+    problems = [*signed.problems, *_file_problems(source, manifest, images), *_root_problems(manifest)]
+    problems += [problem for image in images for problem in image.problems]
+    problems += log.problems
+    is_ours = signed.has_our_envelope or any(image.is_signed for image in images)
     return Verification(
         verdict=_verdict(
-            is_ours=is_ours, is_recalled=signed.is_recalled, has_problems=bool(problems), has_doubts=bool(log.doubts)
+            is_ours=is_ours,
+            is_recalled=signed.is_recalled,
+            has_problems=bool(problems),
+            has_doubts=bool(log.doubts),
         ),
         problems=_first_of_each_file([*problems, *log.doubts]),
-        release_id=manifest.release_id if manifest else "",
-        n_images=len(manifest.images) if manifest else 0,
+        release_id=manifest.release_id,
+        n_images=len(manifest.images),
     )
 
 
-def _first_of_each_file(problems: list[Problem]) -> tuple[Problem, ...]:
+def _first_of_each_file(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """A damaged file fails several checks; the first says what happened to it."""
     first: dict[str, Problem] = {}
     for problem in problems:
@@ -62,7 +65,7 @@ def _first_of_each_file(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(first.values())
 
 
-def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool, has_doubts: bool) -> Verdict:
+def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool, has_doubts: bool = False) -> Verdict:
     if not is_ours:
         return Verdict.UNDETERMINED
     if is_recalled:
@@ -72,83 +75,38 @@ def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool, has_doubts
     return Verdict.UNDETERMINED if has_doubts else Verdict.AUTHENTIC
 
 
-def _file_problems(source: BundleSource, manifest: Manifest) -> Iterator[Problem]:
+def _file_problems(source: BundleSource, manifest: Manifest, images: Sequence[CheckedImage]) -> Iterator[Problem]:
+    read = {path: digest for image in images for path, digest in image.digests.items()}
     listed = {entry.path: entry for entry in manifest.all_files()}
     owner = {entry.digest: entry.path for entry in listed.values()}
     missing = [path for path in listed if path not in source.sizes]
     for path in missing:
         yield Problem(where=path, what="is missing")
     for path in sorted(set(source.sizes) - set(listed) - _SIGNED_OTHERWISE):
-        origin = owner.get(_digest(source, path))
+        origin = owner.get(_digest(source, path, read))
         what = f"is {origin} under another name" if origin in missing else "does not belong to the release"
         yield Problem(where=path, what=what)
     for path, entry in listed.items():
-        if path in source.sizes and (what := _difference(source, entry, owner)):
+        if path in source.sizes and (what := _difference(_digest(source, path, read), entry, owner)):
             yield Problem(where=path, what=what)
 
 
-def _difference(source: BundleSource, entry: FileEntry, owner: Mapping[str, str]) -> str:
-    digest = _digest(source, entry.path)
+def _difference(digest: str, entry: FileEntry, owner: Mapping[str, str]) -> str:
     if digest == entry.digest:
         return ""
     return f"holds what belongs to {owner[digest]}" if digest in owner else "was altered"
 
 
-def _digest(source: BundleSource, path: str) -> str:
+def _digest(source: BundleSource, path: str, read: Mapping[str, str]) -> str:
+    if path in read:
+        return read[path]
     try:
         return digest_of(source.read(path))
     except ProvenanceError:
         return ""
 
 
-def _content_problems(source: BundleSource, manifest: Manifest) -> Iterator[Problem]:
+def _root_problems(manifest: Manifest) -> Iterator[Problem]:
     tree = content_tree([image.content_digest for image in manifest.images])
     if root_digest(tree) != manifest.merkle_root:
         yield Problem(where=MANIFEST_NAME, what="its Merkle root is not that of its images")
-    for index, image in enumerate(manifest.images):
-        expected = InclusionProof(
-            content_digest=image.content_digest,
-            index=index,
-            n_leaves=len(tree),
-            hashes=tuple(tree.inclusion_proof(index)),
-        )
-        name = proof_name(image.image_id)
-        if what := _proof_difference(source, name, expected, manifest.merkle_root):
-            yield Problem(where=name, what=what)
-        for entry in image.files:
-            if entry.path in source.sizes and (what := _content_difference(source, entry.path, image)):
-                yield Problem(where=entry.path, what=what)
-
-
-def _proof_difference(source: BundleSource, name: str, expected: InclusionProof, merkle_root: str) -> str:
-    try:
-        proof = parse_proof(source.read(name), where=name)
-    except ProvenanceError as error:
-        return error.what
-    return "" if proof == expected and proof.leads_to(merkle_root) else "does not lead to the release's Merkle root"
-
-
-def _content_difference(source: BundleSource, path: str, image: ImageEntry) -> str:
-    try:
-        final = read_final(source.read(path), where=path)
-    except ProvenanceError as error:
-        return error.what
-    if final.metadata is None:
-        return "carries no metadata of ours"
-    same = content_digest(final.pixels, final.metadata) == image.content_digest
-    return "" if same else "its pixels or metadata are not those endorsed"
-
-
-def _signature_problems(source: BundleSource, manifest: Manifest, trusted: Collection[Identity]) -> Iterator[Problem]:
-    for image in manifest.images:
-        name = envelope_name(image.image_id)
-        try:
-            envelope = source.read(name)
-            statement = verify_envelope(envelope, trusted, predicate_type=IMAGE_PREDICATE, where=name)
-        except ProvenanceError as error:
-            yield Problem(where=name, what=error.what)
-            continue
-        if statement != image_statement(image, release_id=manifest.release_id):
-            yield Problem(where=name, what="signs something other than this image")
-        elif envelope_signature(envelope, where=name) != image.signature:
-            yield Problem(where=name, what="is not the signature that the manifest lists")

@@ -10,6 +10,7 @@ Errors::
     |   +-- UnknownKeyError   a signature by a key that the trust root does not hold
     |   +-- RevokedKeyError   a signature by a key that the trust root revokes
     |   +-- DowngradeError    a signature that its kind of statement must have, and that is not there
+    |   +-- StampError        a time stamp that cannot be had or does not verify
     +-- BundleError           a bundle that cannot be built or opened
     +-- LogError              a transparency log that is damaged or cannot grow
 """
@@ -49,6 +50,10 @@ class RevokedKeyError(SignatureError):
 
 class DowngradeError(SignatureError):
     """A signature that its kind of statement must have, and that is not there."""
+
+
+class StampError(SignatureError):
+    """A time stamp that cannot be had or does not verify."""
 
 
 class BundleError(ProvenanceError):

@@ -56,6 +56,7 @@ def verify_image(
         release_id=signed.manifest.release_id,
         image_id=match.image.image_id if match.image else "",
         n_images=1,
+        proven_time=signed.proven_time if match.image else None,
         detection=match.detection,
     )
 

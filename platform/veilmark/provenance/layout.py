@@ -5,6 +5,7 @@ from __future__ import annotations
 DRAFT_NAME = "draft.json"
 RELEASE_ENVELOPE = "envelopes/release.json"
 RECALL_NAME = "recall.json"
+STAMP_NAME = "timestamps/release.tsr"
 CHECKPOINT_NAME = "log/checkpoint"
 LOG_PROOF_NAME = "log/proof.json"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from veilmark.provenance.timestamps import ProvenTime
 from veilmark.provenance.watermark import Detection
 
 
@@ -43,6 +44,7 @@ class Verification:
     release_id: str = ""
     image_id: str = ""
     n_images: int = 0
+    proven_time: ProvenTime | None = None
     detection: Detection | None = None
 
     @property
@@ -66,4 +68,6 @@ class Verification:
             "image_id": self.image_id or None,
             "n_images": self.n_images,
             "mark": mark,
+            "time_stamp": self.proven_time
+            and {"proven_time": self.proven_time.text, "authority": self.proven_time.authority},
         }
