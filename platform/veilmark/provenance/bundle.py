@@ -26,7 +26,8 @@ from veilmark.provenance.log.entries import image_entries
 from veilmark.provenance.log.proof import LogProof
 from veilmark.provenance.log.writer import TransparencyLog
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
-from veilmark.provenance.prepared import PreparedImages, Progress, no_progress
+from veilmark.provenance.parallel import Progress, no_progress
+from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.proofs import InclusionProof, content_tree
 from veilmark.provenance.source import open_bundle
 from veilmark.provenance.statements import MANIFEST_NAME, image_statement, recall_statement, release_statement
@@ -51,6 +52,7 @@ def write_bundle(
     log: TransparencyLog,
     evidence: Evidence,
     sealers: Sequence[FileSealer] = (),
+    n_processes: int = 1,
     progress: Progress = no_progress,
 ) -> Bundle:
     """Sign and publish prepared images as a new folder `out`, whole or not at all.
@@ -62,19 +64,16 @@ def write_bundle(
     if prepared.draft.release_id != release.release_id:
         raise BundleError(f"the images were prepared for {prepared.draft.release_id}", where=release.release_id)
     with new_folder(out) as folder:
-        copied = copy_endorsed(prepared, folder, endorsed_root=endorsed_root, sealers=sealers)
-        finals = copied.finals
-        metadata = [final.metadata for final in finals if final.metadata]
-        draft = replace(prepared.draft, created_at=release.created_at, images=copied.entries)
+        copied = copy_endorsed(prepared, folder, endorsed_root=endorsed_root, sealers=sealers, n_processes=n_processes)
+        metadata = [image.metadata for image in copied]
+        draft = replace(prepared.draft, created_at=release.created_at, images=[image.entry for image in copied])
         _write_log(folder, log, draft)
         draft = replace(draft, images=_sign_images(folder, draft, signer, progress))
         index = index_csv(draft, metadata)
-        shape, kind = finals[0].pixels.shape, finals[0].pixels.dtype.name
-        image_kind = f"{shape[1]} x {shape[0]} pixels, {'RGB' if len(shape) == 3 else 'grey'}, {kind}"
         documents = {
             INDEX_NAME: index,
             "croissant.json": croissant(release, index),
-            "datasheet.md": datasheet(release, draft, metadata, image_kind=image_kind),
+            "datasheet.md": datasheet(release, draft, metadata, image_kind=copied[0].kind),
             **evidence.files(),
         }
         for name, data in documents.items():

@@ -23,7 +23,7 @@ SCHEMA = "veilmark/manifest/1"
 MAX_IMAGES = 1_000_000
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_MAX_DEPTH = 4
+MAX_DEPTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
 def check_path(path: str, *, where: str) -> str:
     """A relative path of plain names, so that joining it to a folder can never leave the folder."""
     parts = path.split("/")
-    if len(path) > 400 or len(parts) > _MAX_DEPTH or not all(_PART.fullmatch(part) for part in parts):
+    if len(path) > 400 or len(parts) > MAX_DEPTH or not all(_PART.fullmatch(part) for part in parts):
         raise FormatError(f"{path[:80]!r} is not a plain relative path", where=where)
     return str(PurePosixPath(path))
 

@@ -6,6 +6,7 @@ are refused before a byte is read.
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 import zlib
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from veilmark.provenance.errors import BundleError, FileError, FormatError
 from veilmark.provenance.files import MAX_FILE_BYTES
-from veilmark.provenance.manifest import MAX_IMAGES, check_path
+from veilmark.provenance.manifest import MAX_DEPTH, MAX_IMAGES, check_path
 
 _MAX_FILES = 8 * MAX_IMAGES
 _MAX_TOTAL_BYTES = 64 * 1024**3
@@ -73,15 +74,19 @@ class _Folder:
         self._path, self.where = path, str(path)
         self.sizes = dict(self._walk())
 
-    def _walk(self) -> Iterator[tuple[str, int]]:
-        for path in sorted(self._path.rglob("*")):
-            name = path.relative_to(self._path).as_posix()
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
+    def _walk(self, below: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
+        if depth > MAX_DEPTH:
+            raise BundleError("lies too deep", where=f"{self.where}: {below[:80]}", remedy="remove it")
+        with os.scandir(self._path / below) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        for entry in entries:
+            name = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(f"{name}/", depth + 1)
                 continue
-            if not stat.S_ISREG(mode):
+            if not entry.is_file(follow_symlinks=False):
                 raise BundleError("is a link or no plain file", where=f"{self.where}: {name}", remedy="remove it")
-            yield name, path.lstat().st_size
+            yield name, entry.stat(follow_symlinks=False).st_size
 
     def read(self, name: str) -> bytes:
         if name not in self.sizes:

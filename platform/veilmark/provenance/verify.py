@@ -12,6 +12,7 @@ from veilmark.provenance.errors import FileError, ProvenanceError
 from veilmark.provenance.files import MAX_FILE_BYTES
 from veilmark.provenance.image_check import verify_image
 from veilmark.provenance.log.seen import SeenCheckpoint
+from veilmark.provenance.parallel import Progress, no_progress
 from veilmark.provenance.source import open_bundle
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Verification
@@ -25,12 +26,15 @@ def verify_path(
     trust_root: TrustRoot | None = None,
     revoked: Collection[str] = (),
     checkpoint: Path | None = None,
+    n_processes: int = 1,
+    progress: Progress = no_progress,
     key: bytes = PUBLIC_DETECTION_KEY,
 ) -> Verification:
     """Verify `path`: a bundle, or one image (against `bundle` where given). Raises ProvenanceError for bad input.
 
     `revoked` are release ids or manifest digests known from elsewhere to be recalled. `checkpoint` is one of the
     publisher's log that was seen before: the bundle's log must have grown from it, or it from the bundle's.
+    `progress` counts images.
     """
     if not path.exists():
         raise FileError("does not exist", where=str(path))
@@ -41,7 +45,9 @@ def verify_path(
         if bundle:
             raise ProvenanceError("is a bundle itself", where=str(path), remedy="give --bundle only with one image")
         with open_bundle(path) as source:
-            return verify_bundle(source, trust_root, revoked=revoked, seen=seen)
+            return verify_bundle(
+                source, trust_root, revoked=revoked, seen=seen, n_processes=n_processes, progress=progress
+            )
     if seen and not bundle:
         raise ProvenanceError("says nothing about an image alone", where="checkpoint", remedy="give --bundle too")
     data, where = _read(path), str(path)
