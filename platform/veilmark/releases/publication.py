@@ -26,6 +26,7 @@ from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
 from veilmark.releases.moves import release_lock, release_move
+from veilmark.releases.seals import site_sealers
 from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, trust_root_path
 from veilmark.releases.states import ReleaseState
 from veilmark.synthetic_sets.selectors import set_folder
@@ -150,6 +151,9 @@ def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
         log=site_log(),
         evidence=Evidence(
             decision=decision.body, report=audit_run.report, report_html=report_page(audit_run, Audience.PUBLISHABLE)
+        ),
+        sealers=site_sealers(
+            generator=release.synthetic_set.training_run.generator, organisation=CREATOR, signed_at=datetime.now(UTC)
         ),
         progress=lambda done, total: progress(done, total, "signing images"),
     )

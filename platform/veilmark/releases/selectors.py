@@ -39,6 +39,11 @@ def trust_root_path() -> Path:
     return Path(settings.VEILMARK_VAR) / "trust-root.json"
 
 
+def certificate_root_path() -> Path:
+    """The root certificate of what is signed inside the image files: for `dcmsign`, C2PA readers and their like."""
+    return Path(settings.VEILMARK_VAR) / "certificate-root.pem"
+
+
 def people_with_interest(release: Release) -> dict[str, set[object]]:
     """Who may not endorse, by reason: the custodian, who trained the generator, who read its images."""
     run = release.synthetic_set.training_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import c2pa
 import numpy as np
 import pytest
 from django.utils import timezone
@@ -23,7 +25,7 @@ from veilmark.ledger.models import Event
 from veilmark.releases.models import Release
 from veilmark.releases.publication import release_publish
 from veilmark.releases.review import release_endorse, release_propose, release_suspend, release_vote
-from veilmark.releases.selectors import bundle_folder, bundle_zip, trust_root_path
+from veilmark.releases.selectors import bundle_folder, bundle_zip, certificate_root_path, trust_root_path
 from veilmark.releases.services import release_send_to_clinicians, release_withdraw
 from veilmark.synthetic_sets.selectors import set_folder
 
@@ -72,6 +74,25 @@ def test_every_file_of_the_bundle_is_signed_for(published):
     for name in ("manifest.json", "decision.json", "croissant.json", "datasheet.md", "report/report.json"):
         assert name in names
     assert sum(name.endswith(".png") for name in names) == sum(name.endswith(".dcm") for name in names) == 120
+
+
+def test_every_image_file_is_signed_on_its_own(published, require_program):
+    """By tools of others, with the one certificate that the site hands out."""
+    images, root = bundle_folder(published.release) / "images", certificate_root_path()
+    trusted = {"trust": {"trust_anchors": root.read_text()}, "verify": {"remote_manifest_fetch": False}}
+    context = c2pa.Context.from_dict(trusted)
+    names = sorted(path.stem for path in images.glob("*.png"))
+    assert sorted(path.stem for path in images.glob("*.c2pa")) == names
+    for name in names[::30]:
+        dicom = (images / f"{name}.dcm").read_bytes()
+        beside = c2pa.Reader(
+            "application/dicom", io.BytesIO(dicom), (images / f"{name}.c2pa").read_bytes(), context=context
+        )
+        inside = c2pa.Reader("image/png", io.BytesIO((images / f"{name}.png").read_bytes()), context=context)
+        assert (beside.get_validation_state(), inside.get_validation_state()) == ("Trusted", "Trusted")
+    dcmsign = require_program("dcmsign", "dcmtk")
+    command = [dcmsign, "--verify", "+rc", "+cf", root, images / f"{names[0]}.dcm"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def files_of(published: Any) -> list[Path]:
