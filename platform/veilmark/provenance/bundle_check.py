@@ -8,7 +8,7 @@ from veilmark.provenance.authenticate import authenticate
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.images_check import CheckedImage, check_images
-from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE
+from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, STAMP_NAME
 from veilmark.provenance.log.seen import SeenCheckpoint
 from veilmark.provenance.logged import LogCheck, check_logged
 from veilmark.provenance.manifest import FileEntry, Manifest
@@ -19,7 +19,7 @@ from veilmark.provenance.statements import MANIFEST_NAME
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem, Verdict, Verification
 
-_SIGNED_OTHERWISE = {MANIFEST_NAME, RELEASE_ENVELOPE, RECALL_NAME}
+_SIGNED_OTHERWISE = {MANIFEST_NAME, RELEASE_ENVELOPE, RECALL_NAME, STAMP_NAME}
 
 
 def verify_bundle(
@@ -54,6 +54,7 @@ def verify_bundle(
         problems=_first_of_each_file([*problems, *log.doubts]),
         release_id=manifest.release_id,
         n_images=len(manifest.images),
+        proven_time=signed.proven_time,
     )
 
 
