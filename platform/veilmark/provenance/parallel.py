@@ -22,7 +22,7 @@ Context = TypeVar("Context")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
-_MIN_CHUNKS = 4  # a process costs a second of imports: fewer chunks are done sooner without
+_MIN_CHUNKS = 16  # a process costs a second of imports: fewer chunks are done sooner without
 _opened: list[object] = []  # in a worker process: what its setup gave
 _kept = ExitStack()
 
