@@ -7,9 +7,11 @@ service's; fast, and enough where no file of the set is read. `walked`: the whol
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +120,79 @@ def synthetic_set(people: Any, training_run: Any) -> Any:
         content_root=CONTENT_ROOT,
         report={"measurements": MEASUREMENTS, "audience": "publishable"},
         report_digest=f"sha256:{'3' * 64}",
+        n_flagged_copies=0,
         state="done",
     )
     return synthetic_set
+
+
+# Three pairs: the detectors of plain and of altered copies agree on the first.
+FLAGS = {
+    "nearest_copies.copy_rate": {1: 4, 3: 0},
+    "memorisation.copy_rate": {1: 4, 2: 5},
+}
+
+
+def internal_report_of(flags: dict[str, dict[int, int]]) -> bytes:
+    """An internal form as JSON: for each audit the training rows of the synthetic rows that it flagged."""
+    rows = [
+        {
+            "name": name,
+            "law": "singling_out",
+            "release_mode": "samples",
+            "flags": [{"index": index, "p_value": 0.001, "detector": name.partition(".")[0]} for index in nearest],
+            "internal": {"nearest_train_index": nearest},
+        }
+        for name, nearest in flags.items()
+    ]
+    return json.dumps({"audience": "internal", "measurements": rows}).encode()
+
+
+@pytest.fixture
+def flag(cohort: Any) -> Callable[..., None]:
+    """`flag(audit_run, flags)`: an internal report with these flags, stored as the audits store it."""
+
+    def store(audit_run: Any, flags: dict[str, dict[int, int]] = FLAGS) -> None:
+        from veilmark.audit_runs.copies import flagged_pairs
+        from veilmark.core.storage import file_store
+
+        name = f"audit_runs/{audit_run.pk}/internal.json"
+        file_store().put(name, internal_report_of(flags), wrapped_key=bytes(cohort.wrapped_key))
+        audit_run.n_flagged_copies = len(flagged_pairs(audit_run))
+        audit_run.save()
+
+    return store
+
+
+@pytest.fixture
+def flagged(synthetic_set: Any, flag: Callable[..., None]) -> Any:
+    """An audit run with three flagged pairs of real files: six training images at 96 pixels, four synthetic at 64.
+
+    Its figures stay those of a good set.
+    """
+    from generators.phantoms import draw_phantoms
+    from veilmark.core.storage import file_store
+    from veilmark.provenance.digests import ImageMetadata
+    from veilmark.provenance.prepared import prepare_images
+    from veilmark.synthetic_sets.selectors import set_folder
+
+    run, cohort = synthetic_set.audit_runs.get(), synthetic_set.training_run.cohort
+    split = np.array(["holdout", "train", "train", "control"] + ["train"] * 4 + ["holdout"])
+    images = replace(draw_phantoms(n_subjects=9, size=96, seed=3, max_images=1).images, split=split)
+    with io.BytesIO() as buffer:
+        np.savez(buffer, images=images.images, **dict(images.columns()))
+        file_store().put(cohort.file_name, buffer.getvalue(), wrapped_key=bytes(cohort.wrapped_key))
+    cohort.data_digest = images.digest
+    cohort.save()
+    metadata = [ImageMetadata(release_id="set-1", image_id=f"set-1-{row:06d}", label="normal") for row in range(4)]
+    drawn = draw_phantoms(n_subjects=4, size=64, seed=8, max_images=1).images.images
+    out = set_folder(synthetic_set)
+    prepared = prepare_images(out, images=drawn, metadata=metadata, mark_release=1, created_at="2026-01-01T00:00:00Z")
+    synthetic_set.content_root = prepared.merkle_root
+    synthetic_set.save()
+    run.content_root = prepared.merkle_root
+    flag(run)
+    return run
 
 
 @pytest.fixture
@@ -341,7 +413,7 @@ def walked(db: None, walk: str) -> Walked:
 
 
 @pytest.fixture
-def site(people: Any, grant: Any, cohort: Any) -> dict[str, Any]:
+def site(people: Any, grant: Any, cohort: Any, flag: Callable[..., None]) -> dict[str, Any]:
     """The ids of one row of every stage, all of them on the way of one release that the researcher was granted."""
     from veilmark.access.services import request_create
     from veilmark.cohorts.models import ContractResult
@@ -353,7 +425,7 @@ def site(people: Any, grant: Any, cohort: Any) -> dict[str, Any]:
     audit_run = release.audit_run
     described = {"unit": "share", "method": "a test", "source": "a paper"}
     audit_run.report["measurements"] = [row | described for row in audit_run.report["measurements"]]
-    audit_run.save()
+    flag(audit_run)
     study = ReaderStudy.objects.create(synthetic_set=synthetic_set, opened_by=people.custodian)
     ReaderItem.objects.create(study=study, position=0, is_synthetic=True, source_index=0)
     waiting = request_create(release=release, purpose="teaching", project="a course", acting_user=people.researcher)

@@ -30,6 +30,9 @@ TABLE = [
     ("audit-runs/", "get", MAKERS),
     ("audit-runs/", "post", MAKERS),
     ("audit-runs/{id}/", "get", MAKERS),
+    ("audit-runs/{id}/copies/", "get", OFFICER),
+    ("audit-runs/{id}/copies/{number}/picture/", "get", OFFICER),
+    ("audit-runs/{id}/copies/{number}/review/", "post", OFFICER),
     ("decisions/", "get", MAKERS),
     ("decisions/{id}/", "get", MAKERS),
     ("releases/", "get", EVERYONE),
@@ -65,7 +68,7 @@ TABLE = [
 
 
 def call(api, person, address, method):
-    place = address.format(id=ID, name="no-such-release", sequence=999)
+    place = address.format(id=ID, name="no-such-release", sequence=999, number=1)
     if (address, method) == ("cohorts/", "post"):
         return api(person, method, place, body="", **{"Content-Type": "multipart/form-data; boundary=x"})
     return api(person, method, place, {} if method == "post" else None)

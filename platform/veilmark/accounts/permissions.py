@@ -20,6 +20,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "synthetic_set:view": frozenset({Role.CUSTODIAN, Role.COMPLIANCE_OFFICER, Role.CLINICIAN}),
     "audit:run": frozenset({Role.CUSTODIAN, Role.COMPLIANCE_OFFICER}),
     "audit:view": frozenset({Role.CUSTODIAN, Role.COMPLIANCE_OFFICER}),
+    "copies:review": frozenset({Role.COMPLIANCE_OFFICER}),
     "reading:create": frozenset({Role.CUSTODIAN}),
     "reading:record": frozenset({Role.CLINICIAN}),
     "release:create": frozenset({Role.CUSTODIAN}),

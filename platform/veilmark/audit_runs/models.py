@@ -1,10 +1,14 @@
-"""An audit run: every audit applied once to the final files of one synthetic set."""
+"""An audit run: every audit applied once to the final files of one synthetic set; what people say of its flags."""
 
 from __future__ import annotations
+
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import models
 
+from veilmark.core.errors import StateError
+from veilmark.core.models import BaseModel
 from veilmark.jobs.work import Work
 from veilmark.synthetic_sets.models import SyntheticSet
 
@@ -18,9 +22,62 @@ class AuditRun(Work):
     content_root = models.CharField(max_length=71, blank=True, help_text="recomputed from the bytes that were read")
     report = models.JSONField(default=dict)
     report_digest = models.CharField(max_length=71, blank=True)
+    n_flagged_copies = models.PositiveIntegerField(null=True, help_text="pairs; None: from before they were counted")
 
     class Meta:
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"audit of {self.synthetic_set}"
+
+
+class CopyAnswer(models.TextChoices):
+    COPY = "copy", "a copy"
+    NOT_COPY = "not_copy", "not a copy"
+    CANNOT_TELL = "cannot_tell", "cannot tell"
+
+
+class CopyReviewQuerySet(models.QuerySet["CopyReview"]):
+    """Refuses what would change a row after the fact."""
+
+    def update(self, **_: Any) -> NoReturn:
+        _refuse("changed")
+
+    def delete(self) -> NoReturn:
+        _refuse("removed")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise StateError(f"an answer cannot be {what}", where="flagged pair", remedy="answer again: the later one stands")
+
+
+class CopyReview(BaseModel):
+    """What one person says of one flagged pair. Rows are added only: a later answer of the same person stands.
+
+    sequence: from 1 in each audit run, without a gap. pair: its number in the run's internal report, which alone says
+    whose images those are.
+    """
+
+    audit_run = models.ForeignKey(AuditRun, on_delete=models.PROTECT, related_name="copy_reviews")
+    sequence = models.PositiveIntegerField()
+    pair = models.PositiveIntegerField()
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    answer = models.CharField(max_length=20, choices=CopyAnswer.choices)
+    reason = models.TextField()
+
+    objects = CopyReviewQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["sequence"]
+        constraints = [models.UniqueConstraint(fields=["audit_run", "sequence"], name="one_review_per_sequence")]
+
+    def __str__(self) -> str:
+        return f"pair {self.pair}: {self.get_answer_display()}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            _refuse("changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
+        _refuse("removed")

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from audits.base import AuditInput
-from audits.page import render_html
 from audits.registry import run_audits
 from audits.report import Audience, AuditReport
 from generators.base import Progress
@@ -17,11 +16,11 @@ from generators.data import ImageSet
 from generators.tables import resize_images
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
+from veilmark.audit_runs.copies import flagged_pairs
 from veilmark.audit_runs.models import AuditRun
-from veilmark.cohorts.models import Cohort
+from veilmark.audit_runs.reports import report_store, stored_page
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import IntegrityError, NotAllowedError, StateError
-from veilmark.core.storage import file_store
 from veilmark.jobs.services import job_enqueue
 from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
@@ -81,13 +80,9 @@ def _arms(run: AuditRun, synthetic: ImageSet) -> AuditInput:
 
 def _finish(run: AuditRun, report: AuditReport, content_root: str) -> None:
     """The publishable form goes to the database, the internal one into the cohort's encrypted files."""
-    key = _key(run)
-    internal = json.dumps(report.to_json(Audience.INTERNAL), sort_keys=True)
-    file_store().put(_name(run, "internal.json"), internal.encode(), wrapped_key=key)
-    for audience in Audience:
-        page = render_html(report, audience)
-        file_store().put(_name(run, f"{audience.value}.html"), page.encode(), wrapped_key=key)
+    report_store(run, report)
     with transaction.atomic():
+        run.n_flagged_copies = len(flagged_pairs(run))
         run.report = report.to_json(Audience.PUBLISHABLE)
         text = json.dumps(run.report, sort_keys=True)
         run.report_digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -99,17 +94,17 @@ def _finish(run: AuditRun, report: AuditReport, content_root: str) -> None:
         event_append(kind="audit_run:finished", actor=run.requested_by, subject=run, payload=payload)
 
 
+@transaction.atomic
+def internal_page_show(*, run: AuditRun, acting_user: User) -> str:
+    """The internal form for this one look: it shows flagged people's images. Raises as `report_page`."""
+    require(acting_user, "audit:view")
+    page = report_page(run, Audience.INTERNAL)
+    event_append(kind="audit_run:report_seen", actor=acting_user, subject=run)
+    return page
+
+
 def report_page(run: AuditRun, audience: Audience) -> str:
     """The report as one self-contained page. Raises StateError before the run is done."""
     if not run.is_done:
         raise StateError(f"is {run.state}", where=str(run), remedy="wait until it is done")
-    return file_store().read(_name(run, f"{audience.value}.html"), wrapped_key=_key(run)).decode()
-
-
-def _name(run: AuditRun, name: str) -> str:
-    return f"audit_runs/{run.pk}/{name}"
-
-
-def _key(run: AuditRun) -> bytes:
-    cohort: Cohort = run.synthetic_set.training_run.cohort
-    return bytes(cohort.wrapped_key)
+    return stored_page(run, audience)

@@ -15,12 +15,11 @@ from django.shortcuts import redirect, render
 
 from audits.base import Measurement, Status
 from audits.page import CLEAR, FAMILIES, FINDING, LABELS
-from audits.report import Audience
 from audits.wording import figure, in_percent, sentence, title
 from veilmark.accounts.pages import CHANGE, SignedInRequest, page
 from veilmark.audit_runs.models import AuditRun
-from veilmark.audit_runs.selectors import audit_runs_visible
-from veilmark.audit_runs.services import audit_run_create, report_page
+from veilmark.audit_runs.selectors import audit_runs_visible, copy_state, may_review
+from veilmark.audit_runs.services import audit_run_create, internal_page_show
 from veilmark.core.pages import find, page_of
 from veilmark.synthetic_sets.selectors import synthetic_sets_visible
 
@@ -55,6 +54,8 @@ def run_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
         "job": run.job,
         "families": _families(run.report.get("measurements", [])),
         "claim": run.report.get("claim", ""),
+        "copies": copy_state([run]) if run.is_done else None,
+        "may_review": may_review(run, request.user),
     }
     return render(request, "audit_runs/detail.html", context)
 
@@ -63,7 +64,7 @@ def run_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @csp_replace(REPORT_POLICY)  # type: ignore[arg-type] # its annotation forgets what an address carries
 def run_report(request: SignedInRequest, pk: UUID) -> HttpResponse:
     """The internal form: it stays on site."""
-    return HttpResponse(report_page(_visible(request, pk), Audience.INTERNAL))
+    return HttpResponse(internal_page_show(run=_visible(request, pk), acting_user=request.user))
 
 
 def _families(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from veilmark.access.models import RequestState
 from veilmark.access.selectors import has_accepted, requests_visible
 from veilmark.accounts.models import Role, User
+from veilmark.audit_runs.selectors import runs_to_review
 from veilmark.cohorts.models import Cohort
 from veilmark.cohorts.selectors import cohorts_visible, contract_results_visible
 from veilmark.decisions.selectors import decisions_visible
@@ -61,6 +62,7 @@ def compliance_officer(user: User) -> Context:
     return {
         "under_review": release_rows(list(under_review), user),
         "requests": requests_visible(user).filter(state=RequestState.SUBMITTED),
+        "flagged": runs_to_review(user),
         "motions": published.filter(motions__is_open=True).distinct(),
         "published": published[:N_SHOWN],
         "decisions": decisions_visible(user)[:N_SHOWN],

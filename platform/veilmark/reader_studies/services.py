@@ -16,7 +16,7 @@ from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.ledger.services import event_append
 from veilmark.reader_studies.models import ReaderItem, ReaderStudy, Reading
-from veilmark.synthetic_sets.final_files import read_final_image, white_of
+from veilmark.synthetic_sets.final_files import as_8_bit, read_final_image, white_of
 from veilmark.synthetic_sets.models import SyntheticSet
 
 MAX_ITEMS = 400
@@ -82,12 +82,3 @@ def item_png(item: ReaderItem) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(as_8_bit(pixels, white=white)).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def as_8_bit(
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]], *, white: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Pixels for a screen: 16-bit values are scaled by `white`, which was declared and not read from them."""
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8)
-    return (pixels.astype(np.float32) * (255 / white)).round().clip(0, 255).astype(np.uint8)

@@ -49,6 +49,19 @@ def read_final_image(synthetic_set: SyntheticSet, row: int) -> np.ndarray[tuple[
     return _read(PreparedImages.read(set_folder(synthetic_set)), row).pixels
 
 
+def read_audited_image(
+    synthetic_set: SyntheticSet, row: int, *, content_root: str
+) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    """The pixels of one image. Raises IntegrityError unless they belong to the files of which `content_root` is."""
+    prepared = PreparedImages.read(set_folder(synthetic_set))
+    digests = [entry.content_digest for entry in prepared.draft.images]
+    final = _read(prepared, row)
+    is_it = final.metadata is not None and content_digest(final.pixels, final.metadata) == digests[row]
+    if not is_it or root_digest(content_tree(digests)) != content_root:
+        raise IntegrityError("is not what was audited", where=f"image {row} of {synthetic_set}", remedy="draw it anew")
+    return final.pixels
+
+
 def white_of(synthetic_set: SyntheticSet) -> int:
     """The white of the set's images: the generator card declares their bits."""
     return int(2 ** (_bits(synthetic_set) or 8) - 1)
@@ -57,6 +70,15 @@ def white_of(synthetic_set: SyntheticSet) -> int:
 def _bits(synthetic_set: SyntheticSet) -> int | None:
     bits = synthetic_set.training_run.card.get("bit_depth")
     return None if bits is None else int(bits)
+
+
+def as_8_bit(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]], *, white: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Pixels for a screen: 16-bit values are scaled by `white`, which was declared and not read from them."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8)
+    return (pixels.astype(np.float32) * (255 / white)).round().clip(0, 255).astype(np.uint8)
 
 
 def n_marks_found(prepared: PreparedImages) -> int:

@@ -27,6 +27,7 @@ def test_duties_are_separate():
     """Who makes a release never endorses one, and nobody but the system publishes."""
     assert not ACTIONS["release:create"] & ACTIONS["release:endorse"]
     assert not ACTIONS["reading:record"] & ACTIONS["release:endorse"]
+    assert not (ACTIONS["synthetic_set:create"] | ACTIONS["generator:train"]) & ACTIONS["copies:review"]
     assert not ACTIONS["request:create"] & ACTIONS["request:decide"]
     assert ACTIONS["release:publish"] == {SYSTEM}
 

@@ -19,6 +19,8 @@ PAGES = {
     ],
     "officer": [
         "/",
+        "/audit-runs/{audit}/",
+        "/audit-runs/{audit}/copies/",
         "/decisions/{decision}/",
         "/releases/{release}/",
         "/releases/{release}/endorse/",

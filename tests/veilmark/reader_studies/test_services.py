@@ -21,7 +21,8 @@ from veilmark.reader_studies.selectors import (
     studies_visible,
     study_result,
 )
-from veilmark.reader_studies.services import as_8_bit, item_png, reader_study_open, reading_record
+from veilmark.reader_studies.services import item_png, reader_study_open, reading_record
+from veilmark.synthetic_sets.final_files import as_8_bit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 

@@ -18,9 +18,20 @@ TONES = {
         "approve",
         "settled",
         "granted",
+        "not_copy",
     ),
-    "bad": ("failed", "fail", "refused", "rejected", "revoked", "detected", "reject", "cancelled"),
-    "warn": ("unknown", "warn", "suspended", "returned", "no_power", "not_assessable", "expired", "return"),
+    "bad": ("failed", "fail", "refused", "rejected", "revoked", "detected", "reject", "cancelled", "copy"),
+    "warn": (
+        "unknown",
+        "warn",
+        "suspended",
+        "returned",
+        "no_power",
+        "not_assessable",
+        "expired",
+        "return",
+        "cannot_tell",
+    ),
     "info": ("running", "auditing", "in_review", "clinical", "reviewed", "submitted", "enqueued", "reserved"),
 }
 TONE_OF = {state: tone for tone, states in TONES.items() for state in states}

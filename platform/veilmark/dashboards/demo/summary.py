@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from veilmark.audit_runs.selectors import copy_state
 from veilmark.dashboards.demo.display import audit_table, console, decision_table, facts_table
 from veilmark.releases.models import Release
 from veilmark.releases.selectors import bundle_folder, trust_root_path
@@ -33,6 +34,7 @@ def print_summary(release: Release) -> None:
             "synthetic images": f"{synthetic_set.n_images}, mark found in {synthetic_set.n_mark_detected}",
             "contact sheet": str(_write_sheet(release)),
             "digest (Merkle root)": synthetic_set.content_root,
+            "flagged pairs": _flagged(release),
             "state": release.get_state_display(),
         },
     )
@@ -53,6 +55,15 @@ def print_summary(release: Release) -> None:
         )
     else:
         console.print(f"[red]No bundle was made: {release.state_reason}[/]")
+
+
+def _flagged(release: Release) -> str:
+    """No program answers for a person: the demo says what officers have still to look at."""
+    if release.audit_run is None:
+        return "not audited"
+    state = copy_state([release.audit_run])
+    said = f"{state.n_flagged}, of which officers have reviewed {state.n_reviewed} and confirmed {state.n_confirmed}"
+    return said if state.is_reviewed else f"{said}; they wait at /audit-runs/{release.audit_run.pk}/copies/"
 
 
 def _write_sheet(release: Release) -> Path:
