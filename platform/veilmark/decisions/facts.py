@@ -12,6 +12,7 @@ from audits.report import rounded
 from audits.stats import clopper_pearson
 from generators.groups import AGE_GROUPS
 from veilmark.audit_runs.models import AuditRun
+from veilmark.audit_runs.selectors import set_copy_state
 from veilmark.cohorts.models import Cohort
 from veilmark.core.keys import key_provider
 from veilmark.reader_studies.selectors import study_result
@@ -30,6 +31,8 @@ RISKS = {
     "linkability_upper": ("linkability.metadata",),
     "inference_upper": ("attribute_inference.label", "attribute_inference.sex", "attribute_inference.age_group"),
 }
+# Another visit of a person can be told only where people have several images and visits can be matched at all.
+VISITS = "re_identification.linked_rate"
 FINDINGS = ("detected", "not_detected")
 
 Facts = dict[str, object]
@@ -46,6 +49,7 @@ def gather_facts(audit_run: AuditRun) -> Facts:
         **_privacy_facts(training_run),
         **_mark_facts(synthetic_set),
         **_copy_facts(rows.get(PLAIN_COPIES), rows.get(ALTERED_COPIES)),
+        **(_review_facts(synthetic_set) if {PLAIN_COPIES, ALTERED_COPIES} <= rows.keys() else {}),
         **_membership_facts([row for name, row in rows.items() if name.startswith(MEMBERSHIP)]),
         **_risk_facts(rows),
         "smallest_cell_k": _smallest_k(rows.get(SMALLEST_K)),
@@ -118,6 +122,17 @@ def _copy_facts(plain: Row | None, altered: Row | None) -> Facts:
     }
 
 
+def _review_facts(synthetic_set: SyntheticSet) -> Facts:
+    """What people say of the flags of every audit of the set. While one flag is unreviewed nobody knows the count."""
+    state = set_copy_state(synthetic_set)
+    return {
+        "n_flagged_copies": state.n_flagged,
+        "n_reviewed_copies": state.n_reviewed,
+        "copies_confirmed_so_far": state.n_confirmed,
+        "confirmed_copies": state.n_confirmed if state.is_reviewed else None,
+    }
+
+
 def _worst_status(rows: list[Row]) -> str:
     statuses = [row["status"] for row in rows]
     return next((name for name in ("detected", "no_power", "not_assessable") if name in statuses), statuses[0])
@@ -141,7 +156,23 @@ def _membership_facts(rows: list[Row]) -> Facts:
 
 
 def _risk_facts(rows: Mapping[str, Row]) -> Facts:
-    return {fact: _upper_bound([rows.get(name) for name in names]) for fact, names in RISKS.items()}
+    bounds = {fact: _upper_bound([rows.get(name) for name in names]) for fact, names in RISKS.items()}
+    linked = _with_visits(bounds["linkability_upper"], rows.get(VISITS))
+    return {**bounds, "linkability_upper": linked}
+
+
+def _with_visits(metadata: float | None, visits: Row | None) -> float | None:
+    """The bound on being linked by metadata or as another visit. Where visits could not be told metadata speaks alone.
+
+    Two attacks that each link somebody are worse than either: a detected excess is added (the union of both), one
+    that was looked for and not found only counts where it is the larger bound.
+    """
+    if metadata is None or visits is None or visits["status"] not in FINDINGS:
+        return metadata
+    if visits["ci_high"] is None:
+        return None
+    excess: float = max(0.0, visits["ci_high"])
+    return min(1.0, metadata + excess) if visits["status"] == "detected" else max(metadata, excess)
 
 
 def _upper_bound(rows: list[Row | None]) -> float | None:

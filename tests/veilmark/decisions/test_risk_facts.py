@@ -83,6 +83,36 @@ def test_what_was_not_measured_is_unknown_and_no_pass(synthetic_set, name, fact,
     assert outcome(facts, fact) == "UNKNOWN"
 
 
+VISITS = {"name": "re_identification.linked_rate", "value": 0.0, "ci_low": 0.0, "n": {"train": 600}}
+LINKED = {
+    "not detected, and smaller": ("not_detected", 0.01, 0.02),
+    "not detected, and larger": ("not_detected", 0.08, 0.08),
+    "detected, and smaller": ("detected", 0.01, 0.03),
+    "detected, and larger": ("detected", 0.4, 0.42),
+    "detected of all": ("detected", 1.0, 1.0),
+    "an excess below nothing": ("not_detected", -0.01, 0.02),
+    "no power": ("no_power", 0.5, 0.02),
+    "not assessable": ("not_assessable", None, 0.02),
+    "detected without a bound": ("detected", None, None),
+}
+
+
+@pytest.mark.parametrize(("status", "high", "wanted"), LINKED.values(), ids=LINKED.keys())
+def test_links_to_other_visits_make_linkability_worse_where_they_could_be_told(synthetic_set, status, high, wanted):
+    run = measured(synthetic_set)
+    run.report["measurements"].append(VISITS | {"status": status, "ci_high": high})
+    found = gather_facts(run).get("linkability_upper")
+    assert found == (None if wanted is None else pytest.approx(wanted))
+    if status == "detected":
+        assert found is None or found > ATTACKS["linkability.metadata"]
+
+
+def test_visits_do_not_speak_for_metadata_that_were_not_measured(synthetic_set):
+    run = measured(synthetic_set, linkability__metadata={"status": "no_power"})
+    run.report["measurements"].append(VISITS | {"status": "not_detected", "ci_high": 0.01})
+    assert "linkability_upper" not in gather_facts(run)
+
+
 def test_without_these_audits_their_facts_are_missing(synthetic_set):
     facts = gather_facts(AuditRun.objects.get(synthetic_set=synthetic_set))
     assert not set(RULES) & set(facts)
