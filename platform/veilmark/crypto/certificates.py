@@ -7,10 +7,10 @@ from the publisher, needs no authority and no network. Root and leaves lie in th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -35,26 +35,34 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """A private key, its certificate, and the root that issued it."""
+    """A private key, its certificate, and the root that issued it, as PEM: it can go to another process.
 
-    key: PrivateKey
-    certificate: x509.Certificate
-    root: x509.Certificate
+    key_pem: PKCS #8, not encrypted; never shown, and never for a file.
+    """
+
+    key_pem: bytes = field(repr=False)
+    certificate_pem: bytes
+    root_pem: bytes
 
     @property
-    def key_pem(self) -> bytes:
-        """PKCS #8, not encrypted: for a library that takes nothing else, never for a file."""
-        return _key_pem(self.key)
+    def key(self) -> PrivateKey:
+        """The key as an object."""
+        return _load_key(self.key_pem)
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate as an object."""
+        return x509.load_pem_x509_certificate(self.certificate_pem)
+
+    @property
+    def root(self) -> x509.Certificate:
+        """What verifiers trust, as an object."""
+        return x509.load_pem_x509_certificate(self.root_pem)
 
     @property
     def chain_pem(self) -> bytes:
         """The certificate, then the root."""
-        return self.certificate.public_bytes(Encoding.PEM) + self.root.public_bytes(Encoding.PEM)
-
-    @property
-    def root_pem(self) -> bytes:
-        """What verifiers trust."""
-        return self.root.public_bytes(Encoding.PEM)
+        return self.certificate_pem + self.root_pem
 
 
 def site_root_pem(keys: KeyProvider, *, organisation: str, now: datetime | None = None) -> bytes:
@@ -72,17 +80,16 @@ def site_credential(
     now = now or datetime.now(UTC)
     root = _root(keys, organisation, now)
     name = f"{purpose}-{now.year}"
-    issue = partial(_issue_leaf, root, purpose, organisation, now)
-    key, certificate = _parse(keys.secret(name, issue), where=name)
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+    pem = keys.secret(name, partial(_issue_leaf, root, purpose, organisation, now))
+    leaf = _credential(pem, root_pem=root.root_pem, where=name)
+    if not leaf.certificate.not_valid_before_utc <= now <= leaf.certificate.not_valid_after_utc:
         raise CryptoError("is not valid now", where=f"certificate {name}", remedy="check the clock")
-    return Credential(key=key, certificate=certificate, root=root.certificate)
+    return leaf
 
 
 def _root(keys: KeyProvider, organisation: str, now: datetime) -> Credential:
     name = "site-root"
-    key, certificate = _parse(keys.secret(name, partial(_issue_root, organisation, now)), where=name)
-    return Credential(key=key, certificate=certificate, root=certificate)
+    return _credential(keys.secret(name, partial(_issue_root, organisation, now)), root_pem=b"", where=name)
 
 
 def _issue_root(organisation: str, now: datetime) -> bytes:
@@ -170,18 +177,27 @@ _EXTENDED_USAGE = {
 
 
 def _pem(key: PrivateKey, certificate: x509.Certificate) -> bytes:
-    return _key_pem(key) + certificate.public_bytes(Encoding.PEM)
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key_pem + certificate.public_bytes(Encoding.PEM)
 
 
-def _key_pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _parse(data: bytes, *, where: str) -> tuple[PrivateKey, x509.Certificate]:
+def _credential(pem: bytes, *, root_pem: bytes, where: str) -> Credential:
+    """What `_pem` put together; a root is its own."""
+    key_pem, begin, rest = pem.partition(b"-----BEGIN CERTIFICATE-----")
+    certificate_pem = begin + rest
+    credential = Credential(key_pem=key_pem, certificate_pem=certificate_pem, root_pem=root_pem or certificate_pem)
     try:
-        key, certificate = load_pem_private_key(data, None), x509.load_pem_x509_certificate(data)
-    except ValueError as error:
+        is_pair = credential.certificate.public_key() == credential.key.public_key()
+    except (TypeError, ValueError) as error:
         raise CryptoError("holds no key and certificate", where=where, remedy="restore it from a copy") from error
+    if not is_pair:
+        raise CryptoError("holds another key's certificate", where=where, remedy="restore it from a copy")
+    return credential
+
+
+@lru_cache(maxsize=8)  # loading an RSA key checks its primes
+def _load_key(pem: bytes) -> PrivateKey:
+    key = load_pem_private_key(pem, None)
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
-        raise CryptoError("holds a key of an unknown kind", where=where, remedy="restore it from a copy")
-    return key, certificate
+        raise TypeError("neither RSA nor elliptic")
+    return key

@@ -73,6 +73,7 @@ def test_no_private_key_lies_open(folder: Path, keys: FileKeyProvider) -> None:
     site_credential(keys, Purpose.C2PA, **SITE, now=NOW)
     names = {path.name for path in folder.iterdir()}
     assert {"secret-site-root.key", "secret-c2pa-2026.key"} <= names
+    assert "PRIVATE" not in repr(site_credential(keys, Purpose.C2PA, **SITE, now=NOW))
     assert not any(b"PRIVATE" in path.read_bytes() or b"CERTIFICATE" in path.read_bytes() for path in folder.iterdir())
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
@@ -83,8 +84,15 @@ def test_a_clock_before_the_certificate_is_refused(keys: FileKeyProvider) -> Non
         site_credential(keys, Purpose.C2PA, **SITE, now=NOW.replace(month=10))
 
 
-def test_a_damaged_secret_is_refused(tmp_path: Path) -> None:
-    keys = FileKeyProvider(tmp_path / "keys", "a passphrase")
-    keys.secret("site-root", lambda: b"no certificate")
-    with pytest.raises(CryptoError, match="site-root"):
-        site_root_pem(keys, **SITE)
+def test_a_damaged_secret_is_refused(tmp_path: Path, keys: FileKeyProvider) -> None:
+    one, other = (site_credential(keys, purpose, **SITE, now=NOW) for purpose in Purpose)
+    damaged = {
+        "no certificate": b"no certificate",
+        "a key alone": one.key_pem,
+        "another key's certificate": one.key_pem + other.certificate_pem,
+    }
+    for name, content in damaged.items():
+        keys = FileKeyProvider(tmp_path / name.replace(" ", "-"), "a passphrase")
+        assert keys.secret("site-root", lambda content=content: content) == content
+        with pytest.raises(CryptoError, match="site-root"):
+            site_root_pem(keys, **SITE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
 import socket
 from pathlib import Path
@@ -66,6 +67,12 @@ def test_the_reader_trusts_a_sealed_png_and_its_content_stays(kind: str, sealer:
     assert final.metadata == ROW
     assert content_digest(final.pixels, final.metadata) == content_digest(PIXELS[kind], ROW)
     assert len(sealed) - len(plain) < 4096  # no thumbnail
+
+
+def test_a_sealer_can_go_to_another_process(sealer: C2paSealer, read) -> None:
+    plain = png_bytes(PIXELS["8 bit"], ROW, where="x")
+    sealer.seal(plain, where="x.png")
+    assert read(pickle.loads(pickle.dumps(sealer)).seal(plain, where="x.png")) == ("Trusted", set())  # noqa: S301
 
 
 def test_it_says_who_made_what(sealer: C2paSealer) -> None:

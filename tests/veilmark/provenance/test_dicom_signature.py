@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -149,8 +150,11 @@ def test_a_root_of_another_site_is_not_enough(make_signed, tmp_path: Path, dcmsi
     assert (code != 0, "untrusted" in words.lower() or "unable to get" in words.lower()) == (True, True), words
 
 
-def test_equal_input_gives_equal_bytes(make_signed) -> None:
-    assert make_signed() == make_signed()
+def test_equal_input_gives_equal_bytes(make_signed, sealer: DicomSealer, tmp_path: Path) -> None:
+    signed = make_signed()
+    assert signed == make_signed()
+    elsewhere = pickle.loads(pickle.dumps(sealer))  # noqa: S301
+    assert signed == elsewhere.seal((tmp_path / "plain.dcm").read_bytes(), where="plain.dcm")
 
 
 def test_dciodvfy_finds_no_error_in_a_signed_file(

@@ -9,8 +9,9 @@ that trusts the site's root checks the result.
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import c2pa
 
@@ -55,10 +56,12 @@ class C2paSealer:
         """The file with its manifest, or the manifest alone. Raises FileError."""
         sealed = io.BytesIO()
         try:
-            builder = c2pa.Builder(self._claim(where), self._context)
+            # The library's objects belong to the process that made them: a forked one needs its own.
+            builder = c2pa.Builder(self._claim(where), _context(self.credential.root_pem, os.getpid()))
             if self.sidecar_suffix:
                 builder.set_no_embed()
-            manifest: bytes = builder.sign(self._signer, self.form.media_type, io.BytesIO(data), sealed)
+            signer = _signer(self.credential, os.getpid())
+            manifest: bytes = builder.sign(signer, self.form.media_type, io.BytesIO(data), sealed)
         except c2pa.C2paError as error:
             reason = " ".join(str(error).split())[:160]
             raise FileError(f"cannot take a C2PA manifest ({reason})", where=where) from error
@@ -77,18 +80,18 @@ class C2paSealer:
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}],
         }
 
-    @cached_property
-    def _context(self) -> c2pa.Context:
-        return c2pa.Context.from_dict(
-            {
-                "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
-                "trust": {"trust_anchors": self.credential.root_pem.decode()},
-                "builder": {"thumbnail": {"enabled": False}},
-            }
-        )
 
-    @cached_property
-    def _signer(self) -> c2pa.Signer:
-        return c2pa.Signer.from_info(
-            c2pa.C2paSignerInfo(b"es256", self.credential.chain_pem, self.credential.key_pem, None)
-        )
+@lru_cache(maxsize=4)
+def _context(root_pem: bytes, _process: int) -> c2pa.Context:
+    return c2pa.Context.from_dict(
+        {
+            "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+            "trust": {"trust_anchors": root_pem.decode()},
+            "builder": {"thumbnail": {"enabled": False}},
+        }
+    )
+
+
+@lru_cache(maxsize=4)
+def _signer(credential: Credential, _process: int) -> c2pa.Signer:
+    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", credential.chain_pem, credential.key_pem, None))
