@@ -6,7 +6,9 @@ its authority's certificate, which must have been valid at the time that it stat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +16,10 @@ from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from rfc3161_client import (
     HashAlgorithm,
+    PKIStatus,
     TimestampRequestBuilder,
     TimeStampResponse,
     VerificationError,
@@ -69,19 +73,16 @@ def verify_stamp(
     Raises StampError: no stamp, of other data, by nobody pinned, by a certificate that is not for stamping alone or was
     not valid at that time.
     """
-    answer = _decode(response, where)
-    if answer.tst_info.message_imprint.hash_algorithm != _SHA256:
-        raise StampError("is not over a SHA-256 digest", where=where)
-    certificate = _signing_certificate(answer, where)
     if not roots:
         remedy = "get a trust root that names the publisher's stamping authority"
         raise StampError("is by no authority that the trust root names", where=where, remedy=remedy)
-    verifier = VerifierBuilder(roots=[_certificate(root, "trust root") for root in roots], nonce=nonce).build()
-    try:
+    with _refusals(where):
+        answer = _decode(response, where)
+        certificate = _signing_certificate(answer, where)
+        pinned = [x509.load_der_x509_certificate(root) for root in roots]
+        verifier = VerifierBuilder(roots=pinned, nonce=nonce).build()
         verifier.verify(answer, digest_bytes(digest_of(data)))
-    except (VerificationError, ValueError) as error:
-        raise StampError(f"does not verify ({_reason(error)})", where=where) from error
-    return ProvenTime(at=answer.tst_info.gen_time.astimezone(UTC), authority=certificate.subject.rfc4514_string())
+        return ProvenTime(at=answer.tst_info.gen_time.astimezone(UTC), authority=certificate.subject.rfc4514_string())
 
 
 def stamp_release(folder: Path, authority: StampAuthority, *, roots: Sequence[bytes]) -> None:
@@ -103,20 +104,29 @@ def read_roots(path: Path) -> list[bytes]:
     return [certificate.public_bytes(Encoding.DER) for certificate in certificates]
 
 
+@contextmanager
+def _refusals(where: str) -> Iterator[None]:
+    """What the parsers below raise for bytes of strangers, and what they only warn of, as StampError."""
+    try:
+        with warnings.catch_warnings(action="error", category=CryptographyDeprecationWarning):
+            yield
+    except (VerificationError, ValueError, LookupError, x509.InvalidVersion, CryptographyDeprecationWarning) as error:
+        reason = " ".join(str(error).split()).rpartition("Verify error:")[2].partition('"')[0][:120]
+        raise StampError(f"does not verify ({reason})", where=where) from error
+
+
 def _decode(response: bytes, where: str) -> TimeStampResponse:
     if len(response) > MAX_STAMP_BYTES:
         raise StampError(f"is larger than {MAX_STAMP_BYTES} bytes", where=where)
-    try:
-        answer = decode_timestamp_response(response)
-        if answer.as_bytes() != response:
-            raise StampError("has bytes after its end, or is no DER", where=where)
-        if answer.status == 0:  # granted; anything else carries no stamp to read
-            answer.tst_info.message_imprint, answer.signed_data.signer_infos  # noqa: B018 - they parse when asked for
-            return answer
-        reason = "; ".join(answer.status_string)[:120]
-    except ValueError as error:
-        raise StampError(f"is no time stamp ({_reason(error)})", where=where) from error
-    raise StampError(f"was refused by its authority (status {answer.status} {reason})", where=where)
+    answer = decode_timestamp_response(response)
+    if answer.as_bytes() != response:
+        raise StampError("has bytes after its end, or is no DER", where=where)
+    if answer.status != PKIStatus.GRANTED:  # anything else carries no stamp to read
+        reason = " ".join("; ".join(answer.status_string).split())[:120]
+        raise StampError(f"was refused by its authority (status {answer.status} {reason})", where=where)
+    if answer.tst_info.message_imprint.hash_algorithm != _SHA256:
+        raise StampError("is not over a SHA-256 digest", where=where)
+    return answer
 
 
 def _signing_certificate(answer: TimeStampResponse, where: str) -> x509.Certificate:
@@ -125,20 +135,8 @@ def _signing_certificate(answer: TimeStampResponse, where: str) -> x509.Certific
     if len(signers) != 1:
         raise StampError(f"has {len(signers)} signatures where one belongs", where=where)
     names = (signers[0].issuer, signers[0].serial_number)
-    embedded = [_certificate(der, where) for der in answer.signed_data.certificates]
+    embedded = [x509.load_der_x509_certificate(der) for der in answer.signed_data.certificates]
     found = [certificate for certificate in embedded if (certificate.issuer, certificate.serial_number) == names]
     if len(found) != 1:
         raise StampError(f"holds {len(found)} certificates of its signer where one belongs", where=where)
     return found[0]
-
-
-def _certificate(der: bytes, where: str) -> x509.Certificate:
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as error:
-        raise StampError("holds a certificate that cannot be read", where=where) from error
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text.rpartition("Verify error:")[2].partition('"')[0][:120]

@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 
 from audits.report import Audience
@@ -20,8 +21,11 @@ from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import Bundle, write_bundle, write_recall
 from veilmark.provenance.documents import Evidence, ReleaseInfo
+from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.source import zip_bundle
+from veilmark.provenance.timestamp_server import HttpAuthority
+from veilmark.provenance.timestamps import read_roots, stamp_release
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
@@ -44,6 +48,7 @@ def release_publish(*, release: Release, progress: Progress) -> None:
     try:
         bundle = _write(release, decision, progress)
         _write_trust_root()
+        _stamp(release)
         _zip(release)
         _require_authentic(release)
         _finish(release, decision, bundle)
@@ -97,7 +102,7 @@ def _finish(release: Release, decision: Decision, bundle: Bundle) -> None:
 
 
 def _require_authentic(release: Release) -> None:
-    checked = verify_path(bundle_zip(release), trust_root=TrustRoot.read(trust_root_path()))
+    checked = verify_path(bundle_zip(release), trust_root=TrustRoot.read(trust_root_path()), n_processes=usable_cores())
     if checked.exit_code != 0:
         raise IntegrityError(
             f"verifies as {checked.verdict.word}", where=f"release {release.name}", remedy="publish it anew"
@@ -155,6 +160,7 @@ def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
         sealers=site_sealers(
             generator=release.synthetic_set.training_run.generator, organisation=CREATOR, signed_at=datetime.now(UTC)
         ),
+        n_processes=usable_cores(),
         progress=lambda done, total: progress(done, total, "signing images"),
     )
 
@@ -188,7 +194,16 @@ def _write_trust_root() -> None:
     """The public key of this site's releases. Written once: pinned by receivers, it must not change under them."""
     if not trust_root_path().exists():
         created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        TrustRoot.of(signing_identity(SIGNING_KEY), created_at=created_at).write(trust_root_path())
+        roots = read_roots(Path(settings.VEILMARK_STAMP_ROOTS)) if settings.VEILMARK_STAMP_ROOTS else ()
+        signer = signing_identity(SIGNING_KEY)
+        TrustRoot.of(signer, created_at=created_at, timestamp_roots=roots).write(trust_root_path())
+
+
+def _stamp(release: Release) -> None:
+    """Where an authority is set, no release goes out without its stamp. Raises StampError."""
+    if settings.VEILMARK_STAMP_URL:
+        roots = TrustRoot.read(trust_root_path()).timestamp_roots
+        stamp_release(bundle_folder(release), HttpAuthority(url=settings.VEILMARK_STAMP_URL), roots=roots)
 
 
 def file_digest(release: Release) -> str:

@@ -17,6 +17,10 @@ VEILMARK_KEYS = environment.one_of("VEILMARK_KEYS", "file", "pkcs11")
 VEILMARK_PKCS11_MODULE = environment.text("VEILMARK_PKCS11_MODULE")
 VEILMARK_PKCS11_TOKEN = environment.text("VEILMARK_PKCS11_TOKEN")
 
+# Where an address is given, every release is stamped (RFC 3161), under the roots of that PEM file.
+VEILMARK_STAMP_URL = environment.text("VEILMARK_STAMP_URL")
+VEILMARK_STAMP_ROOTS = environment.text("VEILMARK_STAMP_ROOTS")
+
 STAGES = [
     "cohorts",
     "training_runs",
