@@ -24,6 +24,7 @@ from veilmark.core.errors import IntegrityError, NotFoundError
 from veilmark.synthetic_sets.final_files import as_8_bit, read_audited_image, white_of
 
 NAMELESS = -1
+GAP_GREY = 64
 # Draws on demand are no images of the set, and another visit of a person is no copy: their audits have other rules.
 COPIES = (Law.SINGLING_OUT, ReleaseMode.SAMPLES)
 
@@ -70,7 +71,7 @@ def pairs_in(internal: Mapping[str, Any]) -> list[FlaggedPair]:
 
 
 def pair_png(run: AuditRun, pair: FlaggedPair) -> bytes:
-    """The synthetic image, a white gap, its nearest training image: as a bare 8-bit PNG at the size audited.
+    """The synthetic image, a dark gap, its nearest training image: as a bare 8-bit PNG at the size audited.
 
     The synthetic one is read from the file that was audited, the training one from the cohort's store, as the
     generator saw it. Raises IntegrityError where either is not what it was.
@@ -78,7 +79,7 @@ def pair_png(run: AuditRun, pair: FlaggedPair) -> bytes:
     synthetic_set = run.synthetic_set
     audited = read_audited_image(synthetic_set, pair.index, content_root=run.content_root)
     ours, theirs = as_8_bit(audited, white=white_of(synthetic_set)), _training_image(run, pair)
-    gap = np.full((ours.shape[0], max(2, ours.shape[1] // 16), *ours.shape[2:]), 255, dtype=np.uint8)
+    gap = np.full((ours.shape[0], max(2, ours.shape[1] // 16), *ours.shape[2:]), GAP_GREY, dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate([ours, gap, theirs], axis=1)).save(buffer, format="PNG")
     return buffer.getvalue()
