@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Verdict, Verification
 from veilmark.provenance.verify import verify_path
@@ -38,7 +39,14 @@ def verify(
     """Verify a bundle or an image. Exit codes: 0 authentic, 10 altered but ours, 11 mark only, 12 copied mark,
     13 recalled, 14 unmarked, 15 undetermined, 2 bad input."""
     root = TrustRoot.read(trust_root) if trust_root else None
-    result = verify_path(path, bundle=bundle, trust_root=root, revoked=revoked or (), checkpoint=checkpoint)
+    result = verify_path(
+        path,
+        bundle=bundle,
+        trust_root=root,
+        revoked=revoked or (),
+        checkpoint=checkpoint,
+        n_processes=usable_cores(),
+    )
     if as_json:
         typer.echo(json.dumps(result.to_json()))
     else:
@@ -51,7 +59,8 @@ def _print(path: Path, result: Verification) -> None:
     colour = _COLOURS.get(result.verdict, "red")
     subject = result.image_id or (f"{result.n_images} images" if result.n_images else "")
     of_release = f"release {result.release_id}" if result.release_id else ""
-    about = ", ".join(part for part in (of_release, subject) if part)
+    copy = f"the copy for grant {result.grant_id}" if result.grant_id else ""
+    about = ", ".join(part for part in (of_release, copy, subject) if part)
     console.print(
         f"{escape(str(path))}: [bold {colour}]{result.verdict.word}[/]{escape(f' ({about})' if about else '')}"
     )

@@ -24,6 +24,7 @@ class SignedManifest:
     """`manifest` is None where its bytes are not what was signed and cannot be parsed either. `proven_time`: of the
     release envelope, None where the bundle holds no good time stamp.
 
+    `grant_id`: of the grant that a copy was made for, "" for a release itself.
     `has_our_envelope`: a trusted key signed the release envelope, whatever it says. `is_signed`: it says these bytes.
     """
 
@@ -33,6 +34,7 @@ class SignedManifest:
     is_recalled: bool
     proven_time: ProvenTime | None
     problems: tuple[Problem, ...]
+    grant_id: str = ""
 
 
 def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked: Collection[str]) -> SignedManifest:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from veilmark.provenance.authenticate import authenticate
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.images_check import CheckedImage, check_images
-from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, STAMP_NAME
+from veilmark.provenance.layout import (
+    CHECKPOINT_NAME,
+    GRANT_ENVELOPE,
+    LOG_PROOF_NAME,
+    RECALL_NAME,
+    RELEASE_ENVELOPE,
+    STAMP_NAME,
+    is_grant_copy,
+)
 from veilmark.provenance.log.seen import SeenCheckpoint
 from veilmark.provenance.logged import LogCheck, check_logged
 from veilmark.provenance.manifest import FileEntry, Manifest
@@ -16,10 +23,12 @@ from veilmark.provenance.parallel import Progress, no_progress
 from veilmark.provenance.proofs import content_tree, root_digest
 from veilmark.provenance.source import BundleSource
 from veilmark.provenance.statements import MANIFEST_NAME
+from veilmark.provenance.tracing.check import authenticate
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem, Verdict, Verification
 
 _SIGNED_OTHERWISE = {MANIFEST_NAME, RELEASE_ENVELOPE, RECALL_NAME, STAMP_NAME}
+_COPY_SIGNED_OTHERWISE = {MANIFEST_NAME, GRANT_ENVELOPE, CHECKPOINT_NAME, LOG_PROOF_NAME}
 
 
 def verify_bundle(
@@ -55,6 +64,7 @@ def verify_bundle(
         release_id=manifest.release_id,
         n_images=len(manifest.images),
         proven_time=signed.proven_time,
+        grant_id=signed.grant_id,
     )
 
 
@@ -83,7 +93,8 @@ def _file_problems(source: BundleSource, manifest: Manifest, images: Sequence[Ch
     missing = [path for path in listed if path not in source.sizes]
     for path in missing:
         yield Problem(where=path, what="is missing")
-    for path in sorted(set(source.sizes) - set(listed) - _SIGNED_OTHERWISE):
+    others = _COPY_SIGNED_OTHERWISE if is_grant_copy(source.sizes) else _SIGNED_OTHERWISE
+    for path in sorted(set(source.sizes) - set(listed) - others):
         origin = owner.get(_digest(source, path, read))
         what = f"is {origin} under another name" if origin in missing else "does not belong to the release"
         yield Problem(where=path, what=what)

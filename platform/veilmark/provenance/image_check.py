@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from veilmark.provenance.authenticate import SignedManifest, authenticate
+from veilmark.provenance.authenticate import SignedManifest
 from veilmark.provenance.digests import content_digest, digest_of
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import FinalImage, read_final
@@ -14,6 +14,7 @@ from veilmark.provenance.logged import LogCheck, check_logged
 from veilmark.provenance.manifest import ImageEntry, Manifest
 from veilmark.provenance.resemblance import shows_the_same
 from veilmark.provenance.source import BundleSource
+from veilmark.provenance.tracing.check import authenticate
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem, Verdict, Verification
 from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, Detection, MarkId, detect_mark
@@ -57,6 +58,7 @@ def verify_image(
         image_id=match.image.image_id if match.image else "",
         n_images=1,
         proven_time=signed.proven_time if match.image else None,
+        grant_id=signed.grant_id if match.image else "",
         detection=match.detection,
     )
 

@@ -13,7 +13,7 @@ from veilmark.provenance.envelope import envelope_signature, verify_envelope
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import read_final
 from veilmark.provenance.identity import Identity
-from veilmark.provenance.layout import envelope_name, proof_name
+from veilmark.provenance.layout import envelope_name, is_grant_copy, proof_name
 from veilmark.provenance.manifest import ImageEntry, Manifest
 from veilmark.provenance.parallel import Progress, each
 from veilmark.provenance.predicates import IMAGE_PREDICATE
@@ -39,6 +39,7 @@ class _Checker:
     merkle_root: str
     n_images: int
     identities: Collection[Identity]
+    is_copy: bool
 
 
 def check_images(
@@ -56,6 +57,7 @@ def check_images(
         merkle_root=manifest.merkle_root,
         n_images=len(manifest.images),
         identities=tuple(identities),
+        is_copy=is_grant_copy(source.sizes),
     )
     setup = partial(_opened, Path(source.where) if n_processes > 1 else source, terms)
     items = list(enumerate(manifest.images))
@@ -75,7 +77,8 @@ def _opened(bundle: Path | BundleSource, terms: partial[_Checker]) -> Iterator[_
 def _check(checker: _Checker, item: tuple[int, ImageEntry]) -> CheckedImage:
     index, image = item
     find_problem: dict[str, _Find] = {entry.path: _content_problem for entry in image.files}
-    find_problem |= {proof_name(image.image_id): _proof_problem, envelope_name(image.image_id): _signature_problem}
+    if not checker.is_copy:  # the one statement over a copy's manifest covers its images
+        find_problem |= {proof_name(image.image_id): _proof_problem, envelope_name(image.image_id): _signature_problem}
     digests, problems = {}, {}
     for name, find in find_problem.items():
         try:
@@ -86,7 +89,7 @@ def _check(checker: _Checker, item: tuple[int, ImageEntry]) -> CheckedImage:
             what = error.what
         if what:
             problems[name] = Problem(where=name, what=what)
-    is_signed = bool(checker.identities) and envelope_name(image.image_id) not in problems
+    is_signed = bool(checker.identities) and not checker.is_copy and envelope_name(image.image_id) not in problems
     return CheckedImage(digests=digests, problems=tuple(problems.values()), is_signed=is_signed)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from veilmark.provenance.digests import digest_of
 from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.identity import Identity
-from veilmark.provenance.layout import CHECKPOINT_NAME, LOG_PROOF_NAME
+from veilmark.provenance.layout import CHECKPOINT_NAME, GRANT_ENVELOPE, LOG_PROOF_NAME, is_grant_copy
 from veilmark.provenance.log.checkpoint import verify_checkpoint
-from veilmark.provenance.log.entries import image_entries
+from veilmark.provenance.log.entries import image_entries, statement_entry
 from veilmark.provenance.log.proof import parse_log_proof
 from veilmark.provenance.log.seen import History, SeenCheckpoint
 from veilmark.provenance.manifest import Manifest
@@ -37,8 +38,8 @@ def check_logged(
         proof = parse_log_proof(source.read(LOG_PROOF_NAME), where=LOG_PROOF_NAME)
     except ProvenanceError as error:
         return LogCheck(problems=(Problem(where=error.where, what=error.what),))
-    if not proof.holds(image_entries(manifest.images, release_id=manifest.release_id), checkpoint):
-        what = f"does not show the release's images in the log of {checkpoint.size} entries"
+    if not proof.holds(_entries(source, manifest), checkpoint):
+        what = f"does not show what was released in the log of {checkpoint.size} entries"
         return LogCheck(problems=(Problem(where=LOG_PROOF_NAME, what=what),))
     if seen is None:
         return LogCheck()
@@ -47,3 +48,10 @@ def check_logged(
     if history is History.FORKED:
         return LogCheck(problems=(problem,))
     return LogCheck(doubts=() if history is History.GROWN else (problem,))
+
+
+def _entries(source: BundleSource, manifest: Manifest) -> list[bytes]:
+    """A release stands in the log image by image, a grant's copy by the digest of its statement."""
+    if is_grant_copy(source.sizes):
+        return [statement_entry(release_id=manifest.release_id, digest=digest_of(source.read(GRANT_ENVELOPE)))]
+    return image_entries(manifest.images, release_id=manifest.release_id)

@@ -10,11 +10,13 @@ from veilmark.provenance.errors import FormatError
 IMAGE_PREDICATE = "urn:veilmark:image:1"
 RELEASE_PREDICATE = "urn:veilmark:release:1"
 RECALL_PREDICATE = "urn:veilmark:recall:1"
+GRANT_PREDICATE = "urn:veilmark:grant:1"
 
 _BOTH = (Algorithm.ED25519, Algorithm.ML_DSA_65)
 _REQUIRED: Mapping[str, tuple[Algorithm, ...]] = {
     RELEASE_PREDICATE: _BOTH,
     RECALL_PREDICATE: _BOTH,
+    GRANT_PREDICATE: _BOTH,
     # The release statement, signed twice, covers every image by the manifest: 4.4 kB an image would add nothing.
     IMAGE_PREDICATE: (Algorithm.ED25519,),
 }

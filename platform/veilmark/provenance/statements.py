@@ -1,4 +1,4 @@
-"""What is claimed and signed: of one image, of a release, of a recall."""
+"""What is claimed and signed: of one image, of a release, of a grant's copy, of a recall."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from veilmark.provenance.envelope import Statement
 from veilmark.provenance.files import DIGITAL_SOURCE_TYPE
 from veilmark.provenance.manifest import ImageEntry, Manifest
-from veilmark.provenance.predicates import IMAGE_PREDICATE, RECALL_PREDICATE, RELEASE_PREDICATE
+from veilmark.provenance.predicates import GRANT_PREDICATE, IMAGE_PREDICATE, RECALL_PREDICATE, RELEASE_PREDICATE
 
 MANIFEST_NAME = "manifest.json"
 
@@ -37,6 +37,21 @@ def release_statement(manifest: Manifest, *, manifest_digest: str) -> Statement:
             "created_at": manifest.created_at,
             "merkle_root": manifest.merkle_root,
             "n_images": len(manifest.images),
+        },
+    )
+
+
+def grant_statement(manifest: Manifest, *, manifest_digest: str, release_digest: str, grant_id: str) -> Statement:
+    """Binds the manifest of a grant's copy to that of its release. `grant_id` is random and names no person."""
+    return Statement(
+        subjects={MANIFEST_NAME: manifest_digest},
+        predicate_type=GRANT_PREDICATE,
+        predicate={
+            "release_id": manifest.release_id,
+            "release_manifest": release_digest,
+            "grant_id": grant_id,
+            "created_at": manifest.created_at,
+            "merkle_root": manifest.merkle_root,
         },
     )
 

@@ -37,11 +37,13 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The outcome. `problems` name every file that fails; `detection` is there when a mark was searched for."""
+    """The outcome. `problems` name every file that fails; `grant_id` is there for a grant's copy of a release;
+    `detection` is there when a mark was searched for."""
 
     verdict: Verdict
     problems: tuple[Problem, ...] = ()
     release_id: str = ""
+    grant_id: str = ""
     image_id: str = ""
     n_images: int = 0
     proven_time: ProvenTime | None = None
@@ -65,6 +67,7 @@ class Verification:
             "exit_code": self.exit_code,
             "problems": [{"where": problem.where, "what": problem.what} for problem in self.problems],
             "release_id": self.release_id or None,
+            "grant_id": self.grant_id or None,
             "image_id": self.image_id or None,
             "n_images": self.n_images,
             "mark": mark,
