@@ -24,6 +24,7 @@ from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.synthetic_sets.counts import even_cells, require_size
 from veilmark.synthetic_sets.final_files import n_marks_found
@@ -97,10 +98,21 @@ def synthetic_set_draw(*, synthetic_set: SyntheticSet, progress: Progress) -> No
             metadata=_metadata(synthetic_set, images),
             mark_release=synthetic_set.serial,
             created_at=synthetic_set.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            writers=[DicomWriter(generator=synthetic_set.training_run.generator, version=version("veilmark"))],
+            writers=[_dicom_writer(synthetic_set.training_run, images.used_bits)],
+            n_processes=usable_cores(),
             progress=lambda done, total: progress(done, total, "writing marked images"),
         )
         _finish(synthetic_set, prepared)
+
+
+def _dicom_writer(run: TrainingRun, used_bits: int) -> DicomWriter:
+    """Of the modality that the cohort's custodian declared; it stores 8, 12 or 16 bits."""
+    return DicomWriter(
+        generator=run.generator,
+        version=version("veilmark"),
+        modality=run.cohort.modality or "OT",
+        bits=next(stored for stored in (8, 12, 16) if used_bits <= stored),
+    )
 
 
 def _require_unchanged(folder: Path, synthetic_set: SyntheticSet) -> None:
