@@ -16,10 +16,12 @@ purposes = ["research"]
 permits_derivatives = true # optional; a profile refuses a release where it is not stated
 public_n_subjects = 700    # optional; the custodian's declared, rounded bound on the number of subjects
 bits = 12                  # optional; used bits of 16-bit images (9 to 16), of DICOM images 8 or 12
+modality = "CR"            # optional; the DICOM modality that synthetic images are written as: CR, DX, CT, MR, US, XC ...
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ from veilmark.core.errors import ApplicationError
 COLUMN_ROLES = ("image", "index", "subject", "label", "sex", "age", "view", "site", "licence")
 SHIPPED = Path(__file__).parent / "mappings"
 MAX_TEXT = 300
+_MODALITY = re.compile(r"[A-Z0-9]{2,16}")  # a code string (PS3.5 6.2) as DICOM's defined terms are
 MAX_ITEM = 100  # a purpose or a label
 
 
@@ -44,6 +47,7 @@ class CohortMapping:
     permits_derivatives: does the licence let derived images be made and passed on; None where it is not stated.
     public_n_subjects: the declared, rounded bound on the number of subjects; None where it is declared elsewhere.
     bits: the declared number of used bits, never read from the pixels; None for all that the files store.
+    modality: the declared DICOM modality of all images; empty where none is, or where they are of several.
     merged: a source's label to the label that it is taken in as. Declared, so it tells nothing of the cohort.
     """
 
@@ -56,6 +60,7 @@ class CohortMapping:
     permits_derivatives: bool | None = None
     public_n_subjects: int | None = None
     bits: int | None = None
+    modality: str = ""
     merged: Mapping[str, str] = field(default_factory=dict)
 
     def with_merged_labels(self, columns: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -89,6 +94,7 @@ def parse_mapping(text: str, *, where: str = "mapping") -> CohortMapping:
         permits_derivatives=_flag(dataset, "permits_derivatives", where),
         public_n_subjects=_count(dataset, "public_n_subjects", where),
         bits=_used_bits(dataset, where),
+        modality=_modality(dataset, where),
         merged=_merged(document, where),
     )
 
@@ -154,6 +160,17 @@ def _used_bits(table: Mapping[str, object], where: str) -> int | None:
     if bits is not None and not 8 <= bits <= 16:
         raise MappingError(f"bits is {bits}", where=where, remedy="write bits = 12, or another number from 8 to 16")
     return bits
+
+
+def _modality(table: Mapping[str, object], where: str) -> str:
+    if "modality" not in table:
+        return ""
+    modality = _text(table, "modality", where)
+    if not _MODALITY.fullmatch(modality):
+        raise MappingError(
+            f"modality is {modality[:20]!r}", where=where, remedy='write a DICOM code as modality = "CR"'
+        )
+    return modality
 
 
 def _merged(document: Mapping[str, object], where: str) -> Mapping[str, str]:

@@ -33,6 +33,9 @@ class Cohort(BaseModel):
     image_width = models.PositiveIntegerField()
     channels = models.PositiveSmallIntegerField()
     bit_depth = models.PositiveSmallIntegerField()
+    modality = models.CharField(
+        max_length=16, default="", help_text="DICOM, as the custodian declares; empty: not stated"
+    )
     labels = models.JSONField(default=list, help_text="the public vocabulary of labels")
     data_digest = models.CharField(max_length=71)
     wrapped_key = models.BinaryField(help_text="the cohort's own data key, wrapped by the site's master key")

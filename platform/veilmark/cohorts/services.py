@@ -183,6 +183,7 @@ def _keep(
             purposes=list(mapping.purposes),
             licence=mapping.licence,
             licence_permits_derivatives=mapping.permits_derivatives,
+            modality=mapping.modality,
             public_n_subjects=terms.public_n_subjects,
             epsilon_budget=terms.epsilon_budget,
             delta_budget=terms.delta_budget,

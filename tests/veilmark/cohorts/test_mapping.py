@@ -21,6 +21,7 @@ purposes = ["research"]
 permits_derivatives = true
 public_n_subjects = 700
 bits = 12
+modality = "CR"
 """
 
 
@@ -29,6 +30,7 @@ def test_a_good_mapping():
     assert dict(mapping.columns) == {"index": "row", "label": "finding"}
     assert (mapping.name, mapping.purposes, mapping.positive) == ("chest", ("research",), ("nodule",))
     assert (mapping.permits_derivatives, mapping.public_n_subjects, mapping.bits) == (True, 700, 12)
+    assert mapping.modality == "CR"
 
 
 def test_labels_are_taken_in_as_what_they_are_merged_into():
@@ -40,10 +42,11 @@ def test_labels_are_taken_in_as_what_they_are_merged_into():
 
 def test_what_is_not_stated_is_unknown():
     text = GOOD
-    for line in ("permits_derivatives = true", "public_n_subjects = 700", "bits = 12"):
+    for line in ("permits_derivatives = true", "public_n_subjects = 700", "bits = 12", 'modality = "CR"'):
         text = text.replace(line, "")
     mapping = parse_mapping(text)
     assert (mapping.permits_derivatives, mapping.public_n_subjects, mapping.bits) == (None, None, None)
+    assert mapping.modality == ""
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,8 @@ def test_what_is_not_stated_is_unknown():
         pytest.param("= 700", "= true", "public_n_subjects is no whole number above 0", id="yes people"),
         pytest.param("bits = 12", "bits = 17", "bits is 17", id="too many bits"),
         pytest.param("bits = 12", 'bits = "12"', "bits is no whole number above 0", id="bits as text"),
+        pytest.param('"CR"', '"x-ray"', "modality is 'x-ray'", id="no code of DICOM"),
+        pytest.param('"CR"', "3", "modality is missing or no text", id="modality as number"),
         pytest.param('["consolidation", "infiltrate"]', '"all"', "opacity is no list of texts", id="merge as text"),
         pytest.param("merge = {", "merge = 3 #", "has no table [merge]", id="merge as number"),
         pytest.param(

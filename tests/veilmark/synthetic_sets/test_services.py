@@ -107,6 +107,16 @@ def test_every_dicom_file_says_that_it_is_synthetic(walked):
     assert not people & set(cohort_images(walked.cohort).subject)
 
 
+def test_dicom_files_are_of_the_declared_modality(walked, draw):
+    walked.cohort.modality = "CR"
+    walked.cohort.save()
+    walked.training_run.refresh_from_db()
+    synthetic_set = draw(cells=[CellCount(label="normal", n=2)])
+    assert synthetic_set.state == "done", synthetic_set.error
+    (dataset, _) = (pydicom.dcmread(path) for path in (set_folder(synthetic_set) / "images").glob("*.dcm"))
+    assert (dataset.Modality, dataset.SOPClassUID.keyword) == ("CR", "ComputedRadiographyImageStorage")
+
+
 def test_the_root_is_that_of_the_bytes_on_disk(walked):
     assert read_final_set(walked.synthetic_set).content_root == walked.synthetic_set.content_root
 
