@@ -16,7 +16,7 @@ purposes = ["research"]
 permits_derivatives = true # optional; a profile refuses a release where it is not stated
 public_n_subjects = 700    # optional; the custodian's declared, rounded bound on the number of subjects
 bits = 12                  # optional; used bits of 16-bit images (9 to 16), of DICOM images 8 or 12
-modality = "CR"            # optional; the DICOM modality that synthetic images are written as: CR, DX, CT, MR, US, XC ...
+modality = "CR"            # optional; DICOM modality that synthetic images are written in (DX, CT, MR, US, XC ...)
 """
 
 from __future__ import annotations
