@@ -22,7 +22,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-@@from veilmark.provenance.tracing import Leak, trace_images
+from veilmark.provenance.tracing import Leak, trace_images
 from veilmark.provenance.tracing.layer import sign_pattern
 from veilmark.provenance.tracing.recipients import evidence_of, threshold_for
 from veilmark.provenance.watermark import MarkId, detect_mark, mark_images
