@@ -29,7 +29,10 @@ def check_log(
             yield Problem(where=name, what=error.what)
     if not signed:
         return
-    head = list(signed.values())[-1]
+    head = max(signed.values(), key=lambda checkpoint: checkpoint.size)
+    if HEAD_NAME in signed and signed[HEAD_NAME].size < head.size:
+        what = f"rolled back to {signed[HEAD_NAME].size} entries from {head.size}"
+        yield Problem(where=HEAD_NAME, what=what)
     for name, checkpoint in [*signed.items(), *((HEAD_NAME, checkpoint) for checkpoint in seen)]:
         yield from _history_problems(log, name, checkpoint, head)
     yield from _tile_problems(log, head)
@@ -81,4 +84,6 @@ def _entry_problems(log: LogFolder, index: int, tile: list[bytes]) -> Iterator[P
         yield Problem(where=name, what=error.what)
         return
     if [leaf_hash(entry) for entry in entries] != tile:
-        yield Problem(where=name, what="does not hold the entries whose hashes the tile beside it holds")
+        tile_name = tile_path(0, index, len(tile))
+        yield Problem(where=name, what=f"does not hold the entries of {tile_name}")
+        yield Problem(where=tile_name, what=f"does not hold the hashes of {name}")
