@@ -18,7 +18,7 @@ from rich.table import Table
 from veilmark.client.api import VeilmarkClient
 from veilmark.client.errors import ClientError
 from veilmark.client.settings import SignIn, delete_sign_in, load_sign_in, save_sign_in
-from veilmark.provenance.trust import TrustRoot
+from veilmark.client.trust import read_trust
 from veilmark.provenance.verify import verify_path
 
 app = typer.Typer()
@@ -122,13 +122,13 @@ def download(
     """Fetch a release's bundle as a zip, continuing what was cut, and check its digest.
 
     With a trust root the exit code is that of veilmark verify."""
-    root = TrustRoot.read(trust_root) if trust_root else None  # before the bytes: a wrong path shows at once
+    root, taken_back = read_trust(trust_root)  # before the bytes: a wrong path shows at once
     with _signed_in() as client, _progress_bar(release) as progress:
         done = client.download(release, out, progress=progress)
     answer, text = {**asdict(done), "path": str(done.path)}, f"{done.path}: {done.digest}"
     if root is None:
         return _say(answer, f"{text}\nverify it: veilmark verify {done.path} --trust-root FILE", as_json)
-    verified = verify_path(done.path, trust_root=root)
+    verified = verify_path(done.path, trust_root=root, revoked=taken_back)
     _say({**answer, "verification": verified.to_json()}, f"{text}\n{verified.verdict.word}", as_json)
     raise typer.Exit(verified.exit_code)
 

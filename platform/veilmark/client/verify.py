@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from veilmark.client.trust import read_trust
 from veilmark.provenance.parallel import usable_cores
-from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Verdict, Verification
 from veilmark.provenance.verify import verify_path
 
@@ -25,7 +25,8 @@ def verify(
         Path | None, typer.Option("--bundle", help="The bundle (folder or zip) to check one image against.")
     ] = None,
     trust_root: Annotated[
-        Path | None, typer.Option("--trust-root", help="The publisher's trust-root.json, got by a way you trust.")
+        Path | None,
+        typer.Option("--trust-root", help="The publisher's trust-root.json, or a folder of veilmark trust update."),
     ] = None,
     revoked: Annotated[
         list[str] | None, typer.Option("--revoked", help="A release id or manifest digest known to be recalled.")
@@ -38,12 +39,12 @@ def verify(
 ) -> None:
     """Verify a bundle or an image. Exit codes: 0 authentic, 10 altered but ours, 11 mark only, 12 copied mark,
     13 recalled, 14 unmarked, 15 undetermined, 2 bad input."""
-    root = TrustRoot.read(trust_root) if trust_root else None
+    root, taken_back = read_trust(trust_root)
     result = verify_path(
         path,
         bundle=bundle,
         trust_root=root,
-        revoked=revoked or (),
+        revoked=[*(revoked or ()), *taken_back],
         checkpoint=checkpoint,
         n_processes=usable_cores(),
     )

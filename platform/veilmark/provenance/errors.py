@@ -11,6 +11,7 @@ Errors::
     |   +-- RevokedKeyError   a signature by a key that the trust root revokes
     |   +-- DowngradeError    a signature that its kind of statement must have, and that is not there
     |   +-- StampError        a time stamp that cannot be had or does not verify
+    +-- RootsError            roots by The Update Framework that are stale, rolled back or not signed as they must be
     +-- BundleError           a bundle that cannot be built or opened
     +-- LogError              a transparency log that is damaged or cannot grow
 """
@@ -54,6 +55,10 @@ class DowngradeError(SignatureError):
 
 class StampError(SignatureError):
     """A time stamp that cannot be had or does not verify."""
+
+
+class RootsError(ProvenanceError):
+    """Roots by The Update Framework that are stale, rolled back or not signed as they must be."""
 
 
 class BundleError(ProvenanceError):

@@ -52,14 +52,16 @@ class TrustRoot:
         check_keys(body, ("schema", "identities", "timestamp_roots"), where=where)
         if body["schema"] != SCHEMA:
             raise FormatError(f"schema is not {SCHEMA}", where=where)
-        identities = [_parse_identity(row, where) for row in take_list(body, "identities", dict, where=where)]
+        identities = tuple(_parse_identity(row, where) for row in take_list(body, "identities", dict, where=where))
         if not identities:
             raise FormatError("holds no identity", where=where)
         key_ids = [key_id for identity in identities for key_id in identity.key_ids.values()]
         if len(set(key_ids)) != len(key_ids):
             raise FormatError("names one key twice", where=where)
         certificates = take_list(body, "timestamp_roots", str, where=where)
-        return cls(identities=identities, timestamp_roots=[decode_base64(text, where=where) for text in certificates])
+        return cls(
+            identities=identities, timestamp_roots=tuple(decode_base64(text, where=where) for text in certificates)
+        )
 
     def to_bytes(self) -> bytes:
         """The file."""

@@ -207,6 +207,13 @@ def test_an_endorser_who_has_an_interest_does_not_publish(approved, run_jobs):
     assert "separation-of-duties" in approved.release.job.error
 
 
+def test_without_the_stamp_that_is_asked_for_nothing_is_published(approved, run_jobs, settings):
+    settings.VEILMARK_STAMP_URL = "http://127.0.0.1:1/stamp"
+    run_jobs()
+    assert_unpublished(approved.release, state="approved")
+    assert "http://127.0.0.1:1/stamp: cannot be reached" in approved.release.job.error
+
+
 def test_two_officers_recall_it_and_a_receiver_is_told(published, run_jobs):
     release, before = published.release, published.release.bundle_digest
     release_propose(

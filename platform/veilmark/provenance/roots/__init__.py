@@ -1,0 +1,1 @@
+"""Trust roots that renew themselves by The Update Framework: rotated, revoked, never rolled back, never stale."""

@@ -1,0 +1,132 @@
+"""The publisher's side of The Update Framework (spec 1.0): a folder of signed files that any web server can hold.
+
+    metadata/N.root.json      who may say what; a new one is signed by the old holders and the new
+    metadata/N.targets.json   the digests of trust-root.json and revoked.json
+    metadata/N.snapshot.json, metadata/timestamp.json   that this is still the last word: they expire first
+
+Every holder signs with both keys, Ed25519 and ML-DSA-65 (TAP 21). More than half of the root's holders must sign, so
+that neither all keys of one algorithm nor half of the holders are enough to change who is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+
+from veilmark.provenance.atomic import write_atomically
+from veilmark.provenance.errors import RootsError
+from veilmark.provenance.identity import SigningIdentity
+from veilmark.provenance.roots.content import Roots
+from veilmark.provenance.roots.signers import tuf_signers
+
+T = TypeVar("T", Root, Targets, Snapshot, Timestamp)
+METADATA, TARGETS = "metadata", "targets"
+LIFETIMES = {
+    Root.type: timedelta(days=365),
+    Targets.type: timedelta(days=180),
+    Snapshot.type: timedelta(days=30),
+    Timestamp.type: timedelta(days=30),  # a receiver without network believes what it fetched for so long
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holders:
+    """Who signs what. `threshold`: of the root's holders; more than half of them. `online` says what is current."""
+
+    root: Sequence[SigningIdentity]
+    threshold: int
+    targets: SigningIdentity
+    online: SigningIdentity
+
+    def __post_init__(self) -> None:
+        n = len({holder.id for holder in self.root})
+        if n != len(self.root) or not n < 2 * self.threshold <= 2 * n:
+            what = f"{self.threshold} of {len(self.root)} holders of the root is not more than half of different ones"
+            raise RootsError(what, remedy="name more holders, or ask for more of them")
+
+    def of(self, role: str) -> Sequence[SigningIdentity]:
+        """The holders of a role of the framework."""
+        return self.root if role == Root.type else (self.targets if role == Targets.type else self.online,)
+
+
+def create_repository(folder: Path, content: Roots, holders: Holders, *, now: datetime) -> None:
+    """Make the repository. `metadata/1.root.json` is what receivers pin. Raises RootsError where there is one."""
+    if (folder / METADATA).exists():
+        raise RootsError("holds a repository already", where=str(folder), remedy="publish in it")
+    for name in (METADATA, TARGETS):
+        (folder / name).mkdir(parents=True)
+    _write_root(folder, holders, version=1, signed_by=holders.root, now=now)
+    _write_content(folder, content, holders, version=1, now=now)
+
+
+def publish_content(folder: Path, content: Roots, holders: Holders, *, now: datetime) -> None:
+    """Say what is believed from now on; also to say the same again before it expires. Raises RootsError."""
+    _write_content(folder, content, holders, version=_last(folder, Timestamp.type) + 1, now=now)
+
+
+def rotate_root(
+    folder: Path, content: Roots, holders: Holders, *, old: Iterable[SigningIdentity], now: datetime
+) -> None:
+    """Hand over to new holders: the new root is signed by the `old` ones too. Raises RootsError."""
+    version = _last(folder, Root.type) + 1
+    _write_root(folder, holders, version=version, signed_by=[*old, *holders.root], now=now)
+    publish_content(folder, content, holders, now=now)
+
+
+def _write_root(
+    folder: Path, holders: Holders, *, version: int, signed_by: Iterable[SigningIdentity], now: datetime
+) -> None:
+    root = Root(version=version, expires=now + LIFETIMES[Root.type], consistent_snapshot=True)
+    for role in LIFETIMES:
+        signers = tuf_signers(holders.of(role))
+        for signer in signers:
+            root.add_key(signer.public_key, role)
+        root.roles[role].threshold = 2 * holders.threshold if role == Root.type else len(signers)
+    metadata = _sign(root, signed_by)
+    if version > 1:
+        previous = Metadata[Root].from_file(str(_path(folder, f"{version - 1}.root")))
+        if not root.get_root_verification_result(previous.signed, metadata.signed_bytes, metadata.signatures):
+            raise RootsError("would not be believed: too few of the old or new holders signed it", where="new root")
+    write_atomically(_path(folder, f"{version}.root"), metadata.to_bytes())
+
+
+def _write_content(folder: Path, content: Roots, holders: Holders, *, version: int, now: datetime) -> None:
+    """Targets first and the timestamp last: whoever reads meanwhile gets the old ones, whole."""
+    targets = Targets(version=version, expires=now + LIFETIMES[Targets.type])
+    for name, data in content.files().items():
+        targets.targets[name] = TargetFile.from_data(name, data, ["sha256"])
+        write_atomically(folder / TARGETS / f"{targets.targets[name].hashes['sha256']}.{name}", data)
+    snapshot = Snapshot(version=version, expires=now + LIFETIMES[Snapshot.type])
+    snapshot.meta = {"targets.json": MetaFile(version=version)}
+    timestamp = Timestamp(version=version, expires=now + LIFETIMES[Timestamp.type])
+    timestamp.snapshot_meta = MetaFile(version=version)
+    write_atomically(_path(folder, f"{version}.targets"), _sign(targets, [holders.targets]).to_bytes())
+    write_atomically(_path(folder, f"{version}.snapshot"), _sign(snapshot, [holders.online]).to_bytes())
+    write_atomically(_path(folder, "timestamp"), _sign(timestamp, [holders.online]).to_bytes())
+
+
+def _sign(signed: T, holders: Iterable[SigningIdentity]) -> Metadata[T]:
+    metadata = Metadata(signed)
+    for signer in tuf_signers(holders):
+        metadata.sign(signer, append=True)
+    return metadata
+
+
+def _last(folder: Path, role: str) -> int:
+    """The version of a role's newest file. Raises RootsError where there is no repository."""
+    if role == Root.type:
+        versions = [int(path.name.partition(".")[0]) for path in (folder / METADATA).glob("*.root.json")]
+        if versions:
+            return max(versions)
+    elif (path := _path(folder, role)).exists():
+        return Metadata[Timestamp].from_file(str(path)).signed.version
+    raise RootsError("holds no repository", where=str(folder), remedy="create one first")
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / METADATA / f"{name}.json"
