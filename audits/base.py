@@ -88,6 +88,8 @@ class Measurement:
 class AuditInput:
     """What an audit may look at. Arms never share a subject; all arms have the same size and depth.
 
+    generator: the folder of the generator that drew the synthetic images. public: real images that nobody needs to
+    protect, of the same size and depth: what a receiver's detector learns from, and what the generator's card names.
     embedding: in which features fidelity is measured, `network` (trained on the control arm), `histograms`, `pixels` or
     the path of an ONNX file.
     """
@@ -97,6 +99,7 @@ class AuditInput:
     synthetic: ImageSet
     control: ImageSet | None = None
     generator: Path | None = None
+    public: ImageSet | None = None
     embedding: str = "network"
     seed: int = 0
 

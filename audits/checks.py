@@ -40,6 +40,9 @@ def prepare(data: AuditInput) -> tuple[AuditInput, list[Measurement]]:
     for name, arm in arms.items():
         _refuse_unusable(name, arm)
         _refuse_mismatch(name, arm, data.train)
+    if data.public is not None:
+        _refuse_unusable("public", data.public)
+        _refuse_mismatch("public", data.public, data.train)
     _refuse_shared_subjects({name: arm for name, arm in arms.items() if name != "synthetic"})
     unseen = {name: arms[name] for name in ("holdout", "control") if name in arms}
     identical = {name: identical_to(data.train, arm) for name, arm in unseen.items()}

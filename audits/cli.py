@@ -15,6 +15,7 @@ from audits.base import AuditError, AuditInput, Measurement
 from audits.bench.command import ManyValues, bench_command, table_command
 from audits.claims.command import claim_command
 from audits.console import one_line_errors, progress_bar
+from audits.detectors.command import detect_command, detector_command
 from audits.files import read_arm, require_writable, write_atomically
 from audits.page import render_html
 from audits.registry import list_audits, run_audits
@@ -47,6 +48,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
     out: Annotated[Path, typer.Option(help="Where to write the report (JSON).")],
     control: Annotated[Path | None, typer.Option(help="Images that only auditors use.")] = None,
     generator: Annotated[Path | None, typer.Option(help="The generator's folder.")] = None,
+    public: Annotated[Path | None, typer.Option(help="Public real images, for a receiver's detector.")] = None,
     embedding: Annotated[str, typer.Option(help="Features: network, histograms, pixels or a FILE.onnx.")] = "network",
     only: Annotated[list[str] | None, typer.Option(help="Run this audit; may be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
@@ -63,6 +65,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
         synthetic=ImageSet.load(synthetic),
         control=None if control is None else read_arm(control, "control"),
         generator=_folder(generator),
+        public=None if public is None else ImageSet.load(public),
         embedding=embedding,
         seed=seed,
     )
@@ -79,6 +82,8 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
 
 app.command("claim")(claim_command)
 app.command("weights")(weights_command)
+app.command("detector")(detector_command)
+app.command("detect")(detect_command)
 app.command("bench", cls=ManyValues)(bench_command)
 app.command("bench-table")(table_command)
 

@@ -86,10 +86,13 @@ def common_labels(data: AuditInput) -> list[str]:
 
 
 def try_out(data: AuditInput) -> Trial:
-    """Train the judge twice, on synthetic and on real training images, and test both on the holdout."""
+    """Train the judge twice, on synthetic and on real training images, and test both on the holdout.
+
+    Of each arm at most 20,000 images are taken, as `at_most` draws them.
+    """
     labels, white = common_labels(data), white_level(data)
-    shown = [at_most(arm, MAX_TAUGHT, seed=data.seed) for arm in (data.synthetic, data.train)]
-    test, made, real = (lesson(arm, labels, white=white) for arm in (data.holdout, *shown))
+    shown = (at_most(arm, MAX_TAUGHT, seed=data.seed) for arm in (data.holdout, data.synthetic, data.train))
+    test, made, real = (lesson(arm, labels, white=white) for arm in shown)
     return Trial(
         labels=labels,
         truth=test.classes,

@@ -56,7 +56,7 @@ class AuditReport:
         """The report on these arms, as of now."""
         arms = {
             name: arm
-            for name in ("train", "holdout", "control", "synthetic")
+            for name in ("train", "holdout", "control", "synthetic", "public")
             if (arm := getattr(data, name)) is not None
         }
         return cls(

@@ -17,15 +17,16 @@ from scipy.special import ndtri
 
 from audits.base import AuditInput, Measurement, Status
 from audits.checks import white_level
-from audits.embeddings import Embedding, multi_scale
+from audits.embeddings.choice import choose
 from audits.groups.cells import MIN_JUDGED, Cells, column_of, groupings_of, missing_column
-from audits.pixels import Floats, to_grey
+from audits.pixels import Floats, GreyView
 from audits.registry import audit
 from audits.stats import Doubles, rows_by_subject
 from generators.data import ImageSet, Strings
 
 NEAREST_K = 5
 N_DRAWS = 40
+MAX_DRAWN = 1000  # people: all distances among them are held
 FIGURES = ("density", "coverage")
 
 _report = partial(
@@ -35,8 +36,9 @@ _report = partial(
 )
 METHOD = (
     f"{{figure}} with k = {NEAREST_K} of the synthetic images of each group, and of its training images, against its "
-    f"holdout images; in each of {N_DRAWS} draws every cell has the same number of people, half of the smallest cell, "
-    f"one image each; groups of {MIN_JUDGED} people and more are judged, Bonferroni over pairs; features: {{features}}"
+    f"holdout images; in each of {N_DRAWS} draws every cell has the same number of people, half of the smallest cell "
+    f"and {MAX_DRAWN} at most, one image each; groups of {MIN_JUDGED} people and more are judged, Bonferroni over "
+    "pairs; features: {features}"
 )
 
 
@@ -67,9 +69,9 @@ class _Arm:
 def cell_fidelity(data: AuditInput) -> list[Measurement]:
     """Differences in density and coverage between groups, by sex, age group, site, and sex with age group."""
     white = white_level(data)
-    embedding = multi_scale(None if data.control is None else to_grey(data.control, white=white))
+    embedding = choose(data)
     arms = {name: getattr(data, name) for name in ("holdout", "train", "synthetic")}
-    at = {name: _features(arm, embedding, white) for name, arm in arms.items()}
+    at = {name: embedding.of(GreyView(sets=(arm,), white=white)) for name, arm in arms.items()}
     return [m for grouping in groupings_of(data) for m in _measure(arms, at, grouping, embedding.name, seed=data.seed)]
 
 
@@ -78,10 +80,6 @@ def density_and_coverage(real: Floats, other: Floats) -> tuple[float, float]:
     radius = np.sort(cdist(real, real), axis=1)[:, NEAREST_K]
     inside = cdist(real, other) < radius[:, None]
     return float(inside.sum(axis=0).mean() / NEAREST_K), float(inside.any(axis=1).mean())
-
-
-def _features(arm: ImageSet, embedding: Embedding, white: int) -> Floats:
-    return embedding.extract(to_grey(arm, white=white))
 
 
 def _measure(
@@ -117,7 +115,7 @@ def _people(arm: ImageSet, groups: Strings | None) -> dict[str, list[NDArray[np.
 def _shortfalls(arms: Mapping[str, _Arm], groups: Sequence[str], *, seed: int) -> Mapping[str, Mapping[str, Shortfall]]:
     """By figure and group, all at the same n."""
     sizes = {group: min(len(arm.people[group]) for arm in arms.values()) for group in groups}
-    n = min(sizes.values(), default=0) // 2
+    n = min(MAX_DRAWN, min(sizes.values(), default=0) // 2)
     found: dict[str, dict[str, Shortfall]] = {figure: {} for figure in FIGURES}
     for group in groups:
         rng = np.random.default_rng(seed)

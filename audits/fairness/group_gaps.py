@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,8 +11,9 @@ from audits.base import AuditInput, Measurement, Status
 from audits.groups.auc_gap import auc_gap
 from audits.groups.cells import MIN_JUDGED, column_of, groupings_of, missing_column
 from audits.groups.error_gap import error_gap
-from audits.judges import METHOD, Trial, assessable, common_labels, try_out
+from audits.judges import MAX_TAUGHT, METHOD, Trial, assessable, common_labels, try_out
 from audits.registry import audit
+from audits.sampling import at_most
 from generators.data import Strings
 
 TESTED = f"{METHOD}; trained on synthetic; groups of {MIN_JUDGED} people and more"
@@ -32,6 +34,7 @@ _errors = partial(
 @audit("group_gaps", question="Does what is learned from synthetic images serve every group alike?")
 def group_gaps(data: AuditInput) -> list[Measurement]:
     """The largest differences of AUC and of TPR between two groups, by sex, age group, site, and sex with age group."""
+    data = replace(data, holdout=at_most(data.holdout, MAX_TAUGHT, seed=data.seed))
     reason = assessable(data)
     trial = None if reason else try_out(data)
     return [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audits.base import AuditInput, Measurement, Status
 from audits.groups.cells import MIN_JUDGED, MIN_SHOWN, Cells, groupings_of, people_of
 from audits.registry import audit
-from audits.stats import percentile_interval, rows_by_subject
+from audits.stats import percentile_interval
 from generators.data import ImageSet
 
 Table = NDArray[Any]
@@ -106,14 +106,17 @@ def _column(arm: ImageSet, name: str) -> Table:
 def _counts(arm: ImageSet, grouping: str, cells: list[str], labels: list[str]) -> Table:
     """[subjects, cells, labels]: images of each subject in each cell."""
     group, label = _column(arm, grouping), _column(arm, "label")
-    onehot = (group[:, None, None] == np.array(cells)[None, :, None]) & (
-        label[:, None, None] == np.array(labels)[None, None]
-    )
-    return np.stack([onehot[rows].sum(axis=0) for rows in rows_by_subject(arm.subjects())])
+    names, person = np.unique(arm.subjects(), return_inverse=True)
+    counts = np.zeros((len(names), len(cells), len(labels)), dtype=np.int32)
+    for c, cell in enumerate(cells):
+        for k, word in enumerate(labels):
+            counts[:, c, k] = np.bincount(person[(group == cell) & (label == word)], minlength=len(names))
+    return counts
 
 
 def _redraw(counts: Table, rng: np.random.Generator) -> Table:
-    return _normalise(counts[rng.integers(len(counts), size=len(counts))].sum(axis=0))
+    times = np.bincount(rng.integers(len(counts), size=len(counts)), minlength=len(counts))
+    return _normalise(np.tensordot(times, counts, axes=1))
 
 
 def _normalise(table: Table) -> Table:

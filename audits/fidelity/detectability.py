@@ -30,7 +30,7 @@ LEVEL = 0.01  # as the other fidelity figures, of which a report has a dozen
 BLUR = 0.6  # pixels: what a control of slightly blurred real images must show
 MIN_FOR_RATE = 100
 PUBLIC_SEED = 30_000
-PUBLIC_FEATURES = "gradient histograms, leading components of phantoms"
+PUBLIC_FEATURES = "gradient histograms, leading components of the public images"
 STAYS = "it learned from private images and stays on site"
 MAY_LEAVE = "it learned from public images and the released ones alone and may leave the site"
 _SOURCE = "classifier two-sample test, Lopez-Paz and Oquab 2017, arXiv:1610.06545; interval Newcombe 2006, method 5"
@@ -51,8 +51,9 @@ _receiver = partial(
     name="detectability.receiver",
     unit="AUC, synthetic against holdout",
     method=(
-        f"{METHOD} of gradient histograms; taught on phantoms, which are public, against half of the synthetic images, "
-        f"asked about holdout and the other half, tested at level {LEVEL:.0%}; {_CONTROLS}; {MAY_LEAVE}"
+        f"{METHOD} of gradient histograms; taught on public images, phantoms where none are given, against half "
+        f"of the synthetic images, asked about holdout and the other half, tested at level {LEVEL:.0%}; {_CONTROLS}; "
+        f"{MAY_LEAVE}"
     ),
     source=_SOURCE,
 )
@@ -96,12 +97,15 @@ def _on_site(data: AuditInput, arms: Mapping[str, ImageSet]) -> Measurement:
 
 
 def _by_a_receiver(data: AuditInput, arms: Mapping[str, ImageSet]) -> Measurement:
-    public = _phantoms_like(data.holdout, n=len(arms["holdout"]))
+    public = _phantoms_like(data.holdout, n=len(arms["holdout"])) if data.public is None else _some_public(data)
     if public is None:
         return _receiver(
             status=Status.NOT_ASSESSABLE,
             reason="no public images are at hand: phantoms, which stand in for them, are grey, square, of 16 to 512 px",
         )
+    if public.n_subjects < MIN_SUBJECTS:
+        reason = f"public has {public.n_subjects} people, at least {MIN_SUBJECTS} are needed"
+        return _receiver(status=Status.NO_POWER, reason=reason)
     grey = to_grey(public, white=public.max_value)
     embedding = multi_scale(grey)
     shown = looks_of(grey, public.subjects(), embedding)
@@ -109,6 +113,7 @@ def _by_a_receiver(data: AuditInput, arms: Mapping[str, ImageSet]) -> Measuremen
     told = [taught_on_public(shown, real, other, seed=data.seed) for other in others]
     details = {
         "features": PUBLIC_FEATURES,
+        "taught_on": "phantoms" if data.public is None else "the public images that were given",
         "detector": MAY_LEAVE,
         "at_its_own_threshold": _at_its_own_threshold(told[0]),
     }
@@ -123,6 +128,14 @@ def _looks(arms: Mapping[str, ImageSet], embedding: Embedding, *, white: int) ->
     # As coarse as stored images are, else the number of grey levels alone would give it away.
     stored = np.rint(np.clip(blurred, 0, 1) * white) / white
     yield looks_of(stored.astype(np.float32), arms["train"].subjects(), embedding)
+
+
+def _some_public(data: AuditInput) -> ImageSet:
+    """The public images that were given, one a person, in a seeded order, as many as the largest arm."""
+    assert data.public is not None  # noqa: S101 - asked before
+    rng = np.random.default_rng(data.seed)
+    public = _one_each(at_most(data.public, 2 * MAX_IMAGES + MIN_FOR_RATE, seed=data.seed), rng)
+    return public.select(rng.permutation(len(public)))
 
 
 def _phantoms_like(images: ImageSet, *, n: int) -> ImageSet | None:

@@ -11,4 +11,4 @@ def weights_membership(data: AuditInput) -> list[Measurement]:
     """AUC, by subject, of two attacks that hold the weights of `data.generator`; `loss` is the registered one."""
     from audits.shadows.measuring import Shadows, membership_from_weights  # noqa: PLC0415 - listing needs no torch
 
-    return membership_from_weights(data, Shadows())
+    return membership_from_weights(data, Shadows(public=data.public))

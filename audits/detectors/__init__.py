@@ -1,0 +1,1 @@
+"""Real-versus-synthetic detectors that may leave the site: files and a loader (privacy.md 11)."""
