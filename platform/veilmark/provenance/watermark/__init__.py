@@ -4,14 +4,18 @@ from veilmark.provenance.watermark.detect import Detection, detect_mark, direct_
 from veilmark.provenance.watermark.embed import MarkedImages, mark_images
 from veilmark.provenance.watermark.mark_id import PUBLIC_DETECTION_KEY, MarkId
 from veilmark.provenance.watermark.pattern import MIN_SIDE
+from veilmark.provenance.watermark.survival import AttackSurvival, MarkSurvival, mark_survival
 
 __all__ = [
     "MIN_SIDE",
     "PUBLIC_DETECTION_KEY",
+    "AttackSurvival",
     "Detection",
     "MarkId",
+    "MarkSurvival",
     "MarkedImages",
     "detect_mark",
     "direct_ids",
     "mark_images",
+    "mark_survival",
 ]

@@ -14,7 +14,7 @@ at most exp(-t^2 / 2); t is chosen so that the sum over ids and hypotheses stays
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from veilmark.provenance.watermark import code, plane
 from veilmark.provenance.watermark.hypotheses import (
-    Hypotheses,
+    Searched,
     aligned,
-    by_filter,
     by_gain,
     by_offset,
     by_orientation,
     by_rotation,
-    correlate,
+    by_rotation_and_offset,
+    by_scale,
+    unchanged,
 )
 from veilmark.provenance.watermark.mark_id import (
     CHECK_BITS,
@@ -38,7 +39,8 @@ from veilmark.provenance.watermark.mark_id import (
     checked_id,
     message_bits,
 )
-from veilmark.provenance.watermark.pattern import BLOCK, PROFILES, Pattern, pattern_for, profile_for
+from veilmark.provenance.watermark.pattern import BLOCK, PROFILES, Pattern, Profile, pattern_for, profile_for
+from veilmark.provenance.watermark.soft import Hypotheses, correlate
 
 CORRELATION_ERROR = 2.0**-24
 _LEAST_LEFT = 0.7  # of a side; where a crop took more, too little of a tile is left to decode
@@ -57,21 +59,40 @@ class Detection:
     false_positive_rate: float
 
 
+def _own(searched: Searched) -> list[Profile]:
+    return [profile_for(*searched.image.shape)]
+
+
+def _own_and_larger(searched: Searched) -> list[Profile]:
+    """Cropping may have made an image too small for the tile that it was marked with."""
+    at = PROFILES.index(profile_for(*searched.image.shape))
+    longest = min(searched.image.shape) / _LEAST_LEFT
+    return [PROFILES[at], *(profile for profile in PROFILES[at + 1 : at + 2] if profile.tile * BLOCK <= longest)]
+
+
+def _larger(searched: Searched) -> list[Profile]:
+    return _own_and_larger(searched)[-1:]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Stage:
+    """`n_decoded` of the hypotheses are decoded for each of `profiles`."""
+
     name: str
-    hypotheses: Callable[[NDArray[np.float32], Pattern], Hypotheses]
+    hypotheses: Callable[[Searched, Pattern], Hypotheses]
     n_decoded: int
-    larger_tile_too: bool = False  # cropping may have made an image too small for the tile that it was marked with
+    profiles: Callable[[Searched], list[Profile]] = _own
 
 
+# The most likely and the cheapest first.
 _STAGES = (
-    _Stage(name="direct", hypotheses=aligned, n_decoded=1),
-    _Stage(name="filter", hypotheses=by_filter, n_decoded=6),
-    _Stage(name="gain", hypotheses=by_gain, n_decoded=6),
+    _Stage(name="direct", hypotheses=unchanged, n_decoded=1),
+    _Stage(name="gain", hypotheses=by_gain, n_decoded=16),
     _Stage(name="flip", hypotheses=by_orientation, n_decoded=3),
-    _Stage(name="crop", hypotheses=by_offset, n_decoded=16, larger_tile_too=True),
-    _Stage(name="rotation", hypotheses=by_rotation, n_decoded=8),
+    _Stage(name="crop", hypotheses=by_offset, n_decoded=32, profiles=_own_and_larger),
+    _Stage(name="rotation", hypotheses=by_rotation, n_decoded=16),
+    _Stage(name="scale", hypotheses=by_scale, n_decoded=8, profiles=lambda _: list(PROFILES)),
+    _Stage(name="rotation and crop", hypotheses=by_rotation_and_offset, n_decoded=32, profiles=_larger),
 )
 
 
@@ -86,7 +107,8 @@ def detect_mark(
     Raises MarkError for an array of another kind.
     """
     plane.check_images(image[None])
-    return _Search(plane.stretched(image[None])[0], key).run(known_ids or ())
+    searched = Searched(image=plane.stretched(image[None])[0])
+    return _Search(searched, key).run(known_ids or ())
 
 
 def direct_ids(images: NDArray[np.generic], *, key: bytes = PUBLIC_DETECTION_KEY) -> list[MarkId | None]:
@@ -99,13 +121,13 @@ def direct_ids(images: NDArray[np.generic], *, key: bytes = PUBLIC_DETECTION_KEY
 
 @dataclass
 class _Search:
-    image: NDArray[np.float32]
+    searched: Searched
     key: bytes
     n_decoded: int = 0
     evidence: list[tuple[Pattern, NDArray[np.float32]]] = field(default_factory=list)
 
     def run(self, known_ids: Sequence[MarkId]) -> Detection:
-        if min(self.image.shape) >= BLOCK:
+        if min(self.searched.image.shape) >= BLOCK:
             for stage in _STAGES:
                 if (found := self._decode(stage)) is not None:
                     return self._detection(found, stage.name, 0.0)
@@ -119,22 +141,17 @@ class _Search:
         return Detection(detected=found is not None, id=found, stage=stage, false_positive_rate=rate)
 
     def _decode(self, stage: _Stage) -> MarkId | None:
-        for pattern in self._patterns(stage):
-            best = stage.hypotheses(self.image, pattern).best(stage.n_decoded)
+        for profile in stage.profiles(self.searched):
+            pattern = pattern_for(profile, self.key)
+            best = stage.hypotheses(self.searched, pattern).best(stage.n_decoded)
+            if not len(best.folded):
+                continue
             self.evidence.append((pattern, best.folded))
             self.n_decoded += len(best.folded)
             for message in code.decode(pattern.gather(best.folded)):
                 if (found := checked_id(message, self.key)) is not None:
                     return found
         return None
-
-    def _patterns(self, stage: _Stage) -> Iterator[Pattern]:
-        own = PROFILES.index(profile_for(*self.image.shape))
-        yield pattern_for(PROFILES[own], self.key)
-        for larger in PROFILES[own + 1 : own + 2]:
-            was_cropped = min(self.image.shape) >= _LEAST_LEFT * larger.tile * BLOCK
-            if stage.larger_tile_too and was_cropped:
-                yield pattern_for(larger, self.key)
 
     def _correlate(self, known_ids: Sequence[MarkId]) -> MarkId | None:
         n_tried = len(known_ids) * sum(len(folded) for _, folded in self.evidence)

@@ -1,7 +1,8 @@
-"""Marking: move every slot of every block to the nearest point of the lattice that stands for its bit.
+"""Marking: move every slot of every block towards the nearest point of the lattice that stands for its bit.
 
-Spread-transform dither modulation, B. Chen and G. W. Wornell, "Quantization index modulation", IEEE Trans. Inf.
-Theory 47(4), 2001. Clipping at the image's own extremes undoes part of a change, so the projection is repeated.
+Spread-transform dither modulation with distortion compensation, B. Chen and G. W. Wornell, "Quantization index
+modulation", IEEE Trans. Inf. Theory 47(4), 2001. Stored values are rounded and clipped at the image's own extremes, so
+the change is measured, and made again with another strength until it is what the profile allows.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from veilmark.provenance.errors import MarkError
 from veilmark.provenance.watermark import plane
 from veilmark.provenance.watermark.detect import direct_ids
 from veilmark.provenance.watermark.mark_id import PUBLIC_DETECTION_KEY, MarkId, message_bits
-from veilmark.provenance.watermark.pattern import BLOCK, MIN_SIDE, STRENGTHS, Pattern, pattern_for, profile_for
+from veilmark.provenance.watermark.pattern import MIN_SIDE, Pattern, pattern_for, profile_for
+from veilmark.provenance.watermark.strength import Strength, allowed_error, corrected, predicted, to_lattice
 
-_N_ITERATIONS = 4
-_N_RANGE_FITS = 4
-_CLIPPING_ROOM = 1.05  # clipping makes the projection work harder, and a stronger mark clips more
-_CHUNK_PIXELS = 1 << 20  # keeps the working set of a batch in cache
+_N_FITS = 5
+_CHUNK_PIXELS = 1 << 19  # keeps the working set of a batch in cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,83 +59,89 @@ def mark_images(
 def _mark_chunk(
     images: NDArray[np.generic], ids: Sequence[MarkId], pattern: Pattern, key: bytes
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Embed, read back, and embed again where the mark moved the percentiles that the detector measures."""
-    signs = pattern.slot_signs(message_bits(ids, key))
-    low, span = plane.intensity_range(plane.luminance(images))
+    """Embed, measure, and embed again where the change is not what is allowed, or the mark is not read back.
+
+    Marking moves the percentiles that the detector measures; so each try starts from those of the last one's result.
+    """
     result, is_marked = images.copy(), np.zeros(len(images), np.bool_)
-    pending = np.flatnonzero(span > 0)
-    for _ in range(_N_RANGE_FITS):
-        if not pending.size:
+    pending = np.flatnonzero(plane.intensity_range(plane.luminance(images))[1] > 0)
+    if not pending.size:
+        return result, is_marked
+    cover = _Cover(images=images[pending], signs=pattern.slot_signs(message_bits([ids[int(i)] for i in pending], key)))
+    low, span = plane.intensity_range(plane.luminance(cover.images))
+    allowed = allowed_error(cover.images, pattern.profile)
+    strength = cover.predicted_strength(pattern, low, span, allowed)
+    for fit in range(_N_FITS):
+        tried = cover.marked(pattern, low, span, strength)
+        strength, fits = corrected(strength, _error(tried, cover.images), allowed, pattern.profile)
+        done = fits | (fit == _N_FITS - 1)
+        done[done] = _is_read_back(tried[done], [ids[int(i)] for i in pending[done]], key)
+        result[pending[done]], is_marked[pending[done]] = tried[done], True
+        low, span = plane.intensity_range(plane.luminance(tried))
+        rest = np.flatnonzero(~done & (span > 0))
+        if not rest.size:
             break
-        candidates = _embed(images[pending], signs[pending], pattern, low[pending], span[pending])
-        found = direct_ids(candidates, key=key)
-        read_back = np.array([got == ids[int(i)] for got, i in zip(found, pending, strict=True)], np.bool_)
-        result[pending[read_back]] = candidates[read_back]
-        is_marked[pending[read_back]] = True
-        low[pending], span[pending] = plane.intensity_range(plane.luminance(candidates))
-        pending = pending[~read_back & (span[pending] > 0)]
+        pending, cover, strength = pending[rest], cover.of(rest), strength.of(rest)
+        low, span, allowed = low[rest], span[rest], allowed[rest]
     return result, is_marked
 
 
-def _embed(
-    images: NDArray[np.generic],
-    signs: NDArray[np.float32],
-    pattern: Pattern,
-    low: NDArray[np.float32],
-    span: NDArray[np.float32],
-) -> NDArray[np.generic]:
-    channels = images[..., None] if images.ndim == 3 else images
-    rows, columns = channels.shape[1] // BLOCK * BLOCK, channels.shape[2] // BLOCK * BLOCK
-    scale = (255 / span).astype(np.float32)[:, None, None, None]
-    stretched = [
-        plane.to_blocks((channels[:, :rows, :columns, c].astype(np.float32) - low[:, None, None]) * scale[..., 0])
-        for c in range(channels.shape[3])
-    ]
-    lowest, highest = (f(channels, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
-    steps = pattern.profile.step * _strengths(highest.ravel(), span)
-    moved = _project_on_lattice(stretched, plane.channel_weights(images), signs, pattern, steps)
-    marked = channels.copy()
-    for c, blocks in enumerate(moved):
-        stored = np.rint(plane.from_blocks(blocks)[..., None] / scale + low[:, None, None, None])
-        marked[:, :rows, :columns, c : c + 1] = np.clip(stored, lowest, highest)
-    return _with_extremes(channels, marked).reshape(images.shape)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Cover:
+    """Images [N, H, W(, 3)] and the signs [N, tile, tile, n_slots] that they shall carry."""
+
+    images: NDArray[np.generic]
+    signs: NDArray[np.float32]
+
+    def of(self, rows: NDArray[np.intp]) -> _Cover:
+        return _Cover(images=self.images[rows], signs=self.signs[rows])
+
+    def predicted_strength(
+        self,
+        pattern: Pattern,
+        low: NDArray[np.float32],
+        span: NDArray[np.float32],
+        allowed: NDArray[np.float32],
+    ) -> Strength:
+        slots = self._slots(pattern, low, span)
+        stretched = allowed * np.square(np.float32(255) / span)
+        return predicted(slots, self._tiled_signs(slots), pattern, stretched)
+
+    def marked(
+        self, pattern: Pattern, low: NDArray[np.float32], span: NDArray[np.float32], strength: Strength
+    ) -> NDArray[np.generic]:
+        """The same change on all channels, within the image's own extremes."""
+        slots = self._slots(pattern, low, span)
+        way = to_lattice(slots, self._tiled_signs(slots), strength.step)
+        part = (strength.alpha * span / np.float32(255))[:, None, None, None]
+        change = plane.from_blocks((way * part) @ pattern.projection.T)
+        channels = self.images[..., None] if self.images.ndim == 3 else self.images
+        rows, columns = change.shape[1:]
+        lowest, highest = (f(channels, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+        stored = np.rint(channels[:, :rows, :columns].astype(np.float32) + change[..., None])
+        marked = channels.copy()
+        marked[:, :rows, :columns] = np.clip(stored, lowest, highest)
+        return _with_extremes(channels, marked).reshape(self.images.shape)
+
+    def _slots(self, pattern: Pattern, low: NDArray[np.float32], span: NDArray[np.float32]) -> NDArray[np.float32]:
+        grey = (plane.luminance(self.images) - low[:, None, None]) * (np.float32(255) / span)[:, None, None]
+        return plane.to_blocks(grey) @ pattern.projection
+
+    def _tiled_signs(self, slots: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows, columns = slots.shape[1:3]
+        tile = self.signs.shape[1]
+        return np.tile(self.signs, (1, -(-rows // tile), -(-columns // tile), 1))[:, :rows, :columns]
 
 
-def _strengths(highest: NDArray[np.generic], span: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The greatest strength [N] whose step, in stored values, is not above that of an image that uses its depth."""
-    depth = 2 ** np.ceil(np.log2(highest.astype(np.float32) + 1)) - 1
-    allowed = np.searchsorted(STRENGTHS, depth / (_CLIPPING_ROOM * span), side="right") - 1
-    strengths: NDArray[np.float32] = np.array(STRENGTHS, np.float32)[np.maximum(allowed, 0)]
-    return strengths
+def _is_read_back(images: NDArray[np.generic], ids: Sequence[MarkId], key: bytes) -> NDArray[np.bool_]:
+    found = direct_ids(images, key=key) if len(images) else []
+    return np.array([got == mark for got, mark in zip(found, ids, strict=True)], np.bool_)
 
 
-def _project_on_lattice(
-    channels: list[NDArray[np.float32]],
-    weights: NDArray[np.float32],
-    signs: NDArray[np.float32],
-    pattern: Pattern,
-    steps: NDArray[np.float32],
-) -> list[NDArray[np.float32]]:
-    """The same change on every channel until luminance lies on the lattice of `steps` [N] within the image's range."""
-    n, rows, columns, _ = channels[0].shape
-    tile, step = pattern.profile.tile, steps[:, None, None, None]
-    tiled = np.tile(signs, (1, -(-rows // tile), -(-columns // tile), 1))[:, :rows, :columns]
-    offset = (pattern.dither + (1 - tiled) / 4) * step
-    lowest = np.min([c.reshape(n, -1).min(axis=1) for c in channels], axis=0)[:, None, None, None]
-    highest = np.max([c.reshape(n, -1).max(axis=1) for c in channels], axis=0)[:, None, None, None]
-    slots = _luminance(channels, weights) @ pattern.projection
-    target = (np.rint((slots - offset) / step) * step + offset).astype(np.float32)
-    for _ in range(_N_ITERATIONS):
-        change = (target - _luminance(channels, weights) @ pattern.projection) @ pattern.projection.T
-        channels = [np.clip(c + change, lowest, highest) for c in channels]
-    return channels
-
-
-def _luminance(channels: list[NDArray[np.float32]], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    grey = np.zeros_like(channels[0])
-    for weight, channel in zip(weights, channels, strict=True):
-        grey += weight * channel
-    return grey
+def _error(marked: NDArray[np.generic], images: NDArray[np.generic]) -> NDArray[np.float32]:
+    change = (marked.astype(np.float32) - images.astype(np.float32)).reshape(len(images), -1)
+    error: NDArray[np.float32] = np.einsum("ij,ij->i", change, change) / change.shape[1]
+    return error
 
 
 def _with_extremes(original: NDArray[np.generic], marked: NDArray[np.generic]) -> NDArray[np.generic]:

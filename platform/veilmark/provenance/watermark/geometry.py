@@ -1,4 +1,4 @@
-"""Undoing what images go through: softening, small rotations. Plain numpy, for planes [H, W]."""
+"""Undoing what images go through: softening, small rotations, resizing. For planes [H, W] of float32."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 _PAD = 8
 _REGULARISATION = 0.02  # Wiener constant: how much noise an inverse filter may raise
@@ -40,29 +41,18 @@ def _response(frequency: NDArray[np.floating], softening: Softening) -> NDArray[
     return response
 
 
-def rotated(image: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
-    """Rotate about the centre by cubic convolution (R. G. Keys, 1981, a = -0.5), borders repeated."""
+def resized(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Bicubic, averaged over the pixels that shrinking merges."""
+    scaled = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(scaled, np.float32)
+
+
+def rotated(image: NDArray[np.float32], degrees: float, *, rows: range, columns: range) -> NDArray[np.float32]:
+    """Rotate about the centre, bicubic; 0 where nothing was. Only the part `rows`, `columns` of the result is made."""
     height, width = image.shape
-    angle = np.deg2rad(degrees)
-    y, x = np.indices((height, width), dtype=np.float32)
-    y, x = y - (height - 1) / 2, x - (width - 1) / 2
-    source_y = np.cos(angle) * y - np.sin(angle) * x + (height - 1) / 2
-    source_x = np.sin(angle) * y + np.cos(angle) * x + (width - 1) / 2
-    y0, x0 = np.floor(source_y).astype(np.intp), np.floor(source_x).astype(np.intp)
-    weights_y, weights_x = _keys_weights(source_y - y0), _keys_weights(source_x - x0)
-    columns = [np.clip(x0 + i - 1, 0, width - 1) for i in range(4)]
-    result = np.zeros((height, width), np.float32)
-    for i in range(4):
-        row = np.clip(y0 + i - 1, 0, height - 1) * width
-        result += weights_y[i] * sum(weights_x[j] * image.take(row + columns[j]) for j in range(4))
-    return result
-
-
-def _keys_weights(fraction: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    t = fraction.astype(np.float32)
-    return [
-        ((-0.5 * t + 1) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1,
-        ((-1.5 * t + 2) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
-    ]
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    y, x = rows.start - height / 2, columns.start - width / 2
+    to_source = (cos, sin, cos * x + sin * y + width / 2, -sin, cos, -sin * x + cos * y + height / 2)
+    size = (len(columns), len(rows))
+    turned = Image.fromarray(image).transform(size, Image.Transform.AFFINE, to_source, Image.Resampling.BICUBIC)
+    return np.asarray(turned, np.float32)

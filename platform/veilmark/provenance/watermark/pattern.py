@@ -26,26 +26,33 @@ _COEFFICIENTS = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1),
 _N_CODED = code.coded_length(MESSAGE_BITS)
 
 
-# An image that uses only part of its depth is stretched to 0..255 before marking, so a step changes its stored values
-# less than elsewhere. Such an image takes a longer step at the same distortion; the detector tries them all.
-STRENGTHS = (1.0, 1.15, 1.3)
+# Steps in units of the profile's. An image that uses only part of its depth is stretched to 0..255 before marking, so a
+# step changes its stored values less than elsewhere; a smooth image is changed less, too. Both take longer steps at the
+# same distortion. The detector tries them all.
+STRENGTHS = tuple(1.2**k for k in range(6))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A tile's shape and strength. `tile` in blocks, `n_slots` a block, `step` of the quantiser in 0..255 units."""
+    """A tile's shape and strength.
+
+    `tile` in blocks, `n_slots` a block, shortest `step` of the quantiser in 0..255 units; pilots repeat every `period`
+    blocks; marking may cost as much as `psnr`, in dB against the full depth.
+    """
 
     name: str
     tile: int
     n_slots: int
     step: float
+    period: int
+    psnr: float
 
 
-# Larger tiles spread a bit over fewer, stronger slots. Steps put the distortion just above the issue's PSNR goals.
+# Larger tiles spread a bit over fewer, stronger slots.
 PROFILES = (
-    Profile(name="S", tile=8, n_slots=6, step=25.0),
-    Profile(name="M", tile=16, n_slots=2, step=35.0),
-    Profile(name="L", tile=32, n_slots=1, step=42.0),
+    Profile(name="S", tile=8, n_slots=6, step=42.0, period=8, psnr=40.5),
+    Profile(name="M", tile=16, n_slots=2, step=60.0, period=16, psnr=42.5),
+    Profile(name="L", tile=32, n_slots=1, step=78.0, period=16, psnr=43.5),
 )
 
 
@@ -59,17 +66,18 @@ def profile_for(height: int, width: int) -> Profile:
 class Pattern:
     """A profile under a key. Slots are numbered row, column, slot over the tile: n = tile * tile * n_slots.
 
-    `projection` [64, n_slots] maps a block's 64 pixels to its slots; `dither` [n_slots] in 0..1 of a step;
+    `projection` [64, n_slots] maps a block's 64 pixels to its slots;
     `data_slots` are the slots that carry coded bits 0, 1, 2, ... (beginning again when the code word ends);
-    `scramble` [n] is +1 or -1; `pilots` [tile, tile, n_slots] holds the other slots' signs, 0 in the data slots.
+    `scramble` [n] is +1 or -1; `pilots` [tile, tile, n_slots] holds the other slots' signs, 0 in the data slots;
+    `shifted_pilots` [period * period * n_slots, period * period] holds one period under each of its circular shifts.
     """
 
     profile: Profile
     projection: NDArray[np.float32]
-    dither: NDArray[np.float32]
     data_slots: NDArray[np.intp]
     scramble: NDArray[np.float32]
     pilots: NDArray[np.float32]
+    shifted_pilots: NDArray[np.float32]
 
     def slot_signs(self, messages: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Messages [N, 96] to the sign (+1 for bit 0) in every slot, pilots included: [N, tile, tile, n_slots]."""
@@ -92,22 +100,36 @@ class Pattern:
 def pattern_for(profile: Profile, key: bytes) -> Pattern:
     """Expand `key` into the pattern of `profile`."""
     stream = _KeyStream(key, profile.name)
-    n = profile.tile**2 * profile.n_slots
+    tile, period = profile.tile, profile.period
     vectors = _orthonormal(stream.normal(len(_COEFFICIENTS) * profile.n_slots).reshape(-1, len(_COEFFICIENTS)))
-    dither = stream.uniform(profile.n_slots)
-    order = np.argsort(stream.uniform(n), kind="stable")
-    n_pilots = min(n - _N_CODED, max(64, n // 6))
-    scramble = np.where(stream.uniform(n) < 0.5, -1, 1).astype(np.float32)
-    pilots = scramble.copy()
-    pilots[order[n_pilots:]] = 0
+    one_period = _pilots(profile, stream)
+    pilots = np.tile(one_period, (tile // period, tile // period, 1))
+    order = np.argsort(stream.uniform(pilots.size), kind="stable")
+    signs = np.where(stream.uniform(pilots.size) < 0.5, -1, 1).astype(np.float32)
     return Pattern(
         profile=profile,
         projection=(_dct_basis() @ vectors.T).astype(np.float32),
-        dither=dither.astype(np.float32),
-        data_slots=order[n_pilots:],
-        scramble=scramble,
-        pilots=pilots.reshape(profile.tile, profile.tile, profile.n_slots),
+        data_slots=order[pilots.ravel()[order] == 0],
+        scramble=np.where(pilots.ravel() == 0, signs, pilots.ravel()),
+        pilots=pilots,
+        shifted_pilots=_shifts(one_period),
     )
+
+
+def _pilots(profile: Profile, stream: _KeyStream) -> NDArray[np.float32]:
+    """A sixth of one period's slots, at least 64 a tile, as far as the code word leaves room."""
+    n = profile.period**2 * profile.n_slots
+    n_periods = (profile.tile // profile.period) ** 2
+    n_pilots = min(n - -(-_N_CODED // n_periods), max(64 // n_periods, n // 6))
+    pilots = np.where(stream.uniform(n) < 0.5, -1, 1).astype(np.float32)
+    pilots[np.argsort(stream.uniform(n), kind="stable")[n_pilots:]] = 0
+    return pilots.reshape(profile.period, profile.period, profile.n_slots)
+
+
+def _shifts(one_period: NDArray[np.float32]) -> NDArray[np.float32]:
+    period = len(one_period)
+    shifted = [np.roll(one_period, (y, x), axis=(0, 1)).ravel() for y in range(period) for x in range(period)]
+    return np.ascontiguousarray(np.stack(shifted, axis=1))
 
 
 class _KeyStream:
