@@ -104,7 +104,7 @@ def dicom_with(data: bytes, pixels: NDArray[np.generic], *, name: str, where: st
             delattr(dataset, keyword)
     if pixels.ndim == 3:
         dataset.PlanarConfiguration = 0
-    stored = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).tobytes()
+    stored = pixels.astype(f"<u{dataset.BitsAllocated // 8}").tobytes()  # MR keeps 8 bits in words of 16
     dataset.PixelData = stored + b"\0" * (len(stored) % 2)
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)

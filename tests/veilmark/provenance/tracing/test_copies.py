@@ -258,13 +258,14 @@ def test_the_log_holds_the_statement(copied: Copied) -> None:
     assert logged["release_id"] == "demo-1"
 
 
-@pytest.mark.parametrize("kind", ["grey", "twelve bits", "colour"])
+@pytest.mark.parametrize("kind", ["grey", "twelve bits", "colour", "8 bits in words of 16"])
 def test_a_dicom_file_keeps_all_but_pixels_uid_and_signature(make_textured, make_rows, tmp_path, kind: str) -> None:
     (row,) = make_rows(1)
     pixels = make_textured(1, 64, seed=4, maximum=4095 if kind == "twelve bits" else 255)[0]
     pixels = pixels if kind == "twelve bits" else pixels.astype(np.uint8)
     pixels = np.stack([pixels] * 3, axis=-1) if kind == "colour" else pixels
-    DicomWriter(generator="g", version="1")(tmp_path / "a.dcm", pixels, row, mark_id="", index=0)
+    modality = "MR" if kind == "8 bits in words of 16" else "OT"
+    DicomWriter(generator="g", version="1", modality=modality)(tmp_path / "a.dcm", pixels, row, mark_id="", index=0)
     data = (tmp_path / "a.dcm").read_bytes()
     again = dicom_with(data, pixels[::-1], name="grant/img-000", where="a.dcm")
     assert (read_final(again, where="a").pixels == pixels[::-1]).all()
