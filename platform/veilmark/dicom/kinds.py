@@ -25,6 +25,7 @@ from pydicom.uid import (
 from veilmark.dicom.base import Pixels
 
 Elements = Mapping[str, object]
+_NOMINAL = "Spacing, position and orientation are nominal."
 _NONE: Elements = MappingProxyType({})
 
 
@@ -33,8 +34,8 @@ class ImageKind:
     """One row of the table.
 
     sop_class: its storage class. image_type: value 3 of Image Type (0008,0008), or empty. bits: what Bits Stored may
-    be. words: Bits Allocated is 16 whatever is stored. colour: it can hold RGB. is_nominal: its geometry had to
-    be made up. elements: keyword to value, all that it has beyond what every synthetic instance carries.
+    be. words: Bits Allocated is 16 whatever is stored. colour: it can hold RGB. note: what had to be made up,
+    in words that the image carries. elements: keyword to value, all that it has beyond what every synthetic instance carries.
     """
 
     sop_class: UID
@@ -42,7 +43,7 @@ class ImageKind:
     bits: tuple[int, ...] = (8, 12, 16)
     words: bool = False
     colour: bool = False
-    is_nominal: bool = False
+    note: str = ""
     elements: Elements = field(default_factory=lambda: _NONE)
 
     def holds(self, *, bits: int, colour: bool) -> bool:
@@ -73,7 +74,7 @@ KINDS: Mapping[str, ImageKind] = {
     ),
     "DX": ImageKind(
         sop_class=DigitalXRayImageStorageForPresentation,
-        is_nominal=True,
+        note=_NOMINAL,
         elements={
             "PresentationIntentType": "FOR PRESENTATION",
             "PresentationLUTShape": "IDENTITY",
@@ -96,7 +97,7 @@ KINDS: Mapping[str, ImageKind] = {
         image_type="AXIAL",
         bits=(12, 16),
         words=True,
-        is_nominal=True,
+        note=f"{_NOMINAL} Values are no Hounsfield units.",
         elements={
             **_PLANE,
             "RescaleIntercept": 0,
@@ -110,7 +111,7 @@ KINDS: Mapping[str, ImageKind] = {
         sop_class=MRImageStorage,
         image_type="OTHER",
         words=True,
-        is_nominal=True,
+        note=_NOMINAL,
         elements={
             **_PLANE,
             "ScanningSequence": "RM",

@@ -149,7 +149,7 @@ def _label(dataset: Dataset, instance: SyntheticInstance, kind: ImageKind) -> No
     dataset.LongitudinalTemporalInformationModified = "UNMODIFIED" if instance.made_on else "REMOVED"
     sentences = [f"Synthetic image, no acquisition of a person. Generator {instance.generator}."]
     sentences += [f"Mark {instance.mark}."] if instance.mark else []
-    sentences += ["Spacing, position and orientation are nominal."] if kind.is_nominal else []
+    sentences += [kind.note] if kind.note else []
     dataset.DerivationDescription = " ".join(sentences)
     dataset.ContributingEquipmentSequence = [_equipment(instance)]
     if instance.comment:

@@ -168,6 +168,7 @@ def test_the_modality_chooses_the_object(
     assert list(dataset.ImageType) == ["DERIVED", "SECONDARY", *value_3]
     is_nominal = "nominal" in dataset.DerivationDescription
     assert is_nominal == ("PixelSpacing" in dataset or "ImagerPixelSpacing" in dataset)
+    assert ("Hounsfield" in dataset.DerivationDescription) == ("RescaleType" in dataset and modality == "CT")
 
 
 def test_an_overlay_comes_back(tmp_path: Path) -> None:
