@@ -34,8 +34,8 @@ class ImageKind:
     """One row of the table.
 
     sop_class: its storage class. image_type: value 3 of Image Type (0008,0008), or empty. bits: what Bits Stored may
-    be. words: Bits Allocated is 16 whatever is stored. colour: it can hold RGB. note: what had to be made up,
-    in words that the image carries. elements: keyword to value, all that it has beyond what every synthetic instance carries.
+    be. words: Bits Allocated is 16 whatever is stored. colour: it can hold RGB. note: what had to be made up, in words
+    that the image carries. elements: keyword to value, all that it has beyond what every synthetic instance carries.
     """
 
     sop_class: UID
