@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veilmark.provenance.atomic import new_folder, write_atomically, write_below
+from veilmark.provenance.bom import bill_of_materials
+from veilmark.provenance.croissant import croissant
 from veilmark.provenance.digests import digest_of
-from veilmark.provenance.documents import INDEX_NAME, Evidence, ReleaseInfo, croissant, datasheet, index_csv
+from veilmark.provenance.documents import INDEX_NAME, Evidence, ReleaseInfo, datasheet, index_csv
 from veilmark.provenance.embedded.base import FileSealer
 from veilmark.provenance.endorsed import copy_endorsed
 from veilmark.provenance.envelope import envelope_signature, sign_statement
 from veilmark.provenance.errors import BundleError
 from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.layout import (
+    BOM_NAME,
     CHECKPOINT_NAME,
     LOG_PROOF_NAME,
     RECALL_NAME,
@@ -76,6 +79,7 @@ def write_bundle(
             "datasheet.md": datasheet(release, draft, metadata, image_kind=copied[0].kind),
             **evidence.files(),
         }
+        documents[BOM_NAME] = bill_of_materials(release, draft, documents)
         for name, data in documents.items():
             write_below(folder, name, data)
         manifest = replace(draft, files=_other_files(folder, draft))

@@ -1,4 +1,4 @@
-"""What a bundle says to people and to catalogues: `images/index.csv`, `croissant.json`, `datasheet.md`."""
+"""What a bundle says to people: its release, the table of labels, the datasheet, why it was allowed."""
 
 from __future__ import annotations
 
@@ -8,34 +8,31 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from veilmark.provenance.digests import ImageMetadata, check_name, digest_of
+from veilmark.provenance.digests import ImageMetadata, check_digest, check_name
 from veilmark.provenance.errors import FormatError
 from veilmark.provenance.manifest import Manifest, check_time
 from veilmark.provenance.strict_json import readable_json
 
 INDEX_NAME = "images/index.csv"
-_COLUMNS = ("image_id", "file", "label", "sex", "age_group")
-_CONTEXT = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "includes": "cr:includes",
-    "key": "cr:key",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "sc": "https://schema.org/",
-    "source": "cr:source",
-}
+INDEX_COLUMNS = ("image_id", "file", "label", "sex", "age_group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorInfo:
+    """What drew the images. `digest`: of its weights, or empty; `parameters` are public settings, name to text.
+
+    `public_data` names data sets that it was made with beside the cohort; the cohort itself is never named.
+    """
+
+    name: str
+    version: str
+    digest: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    public_data: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.digest:
+            check_digest(self.digest, where=self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +51,7 @@ class ReleaseInfo:
     version: str = "1.0.0"
     keywords: Sequence[str] = ("synthetic", "medical images", "differential privacy")
     facts: Mapping[str, str] = field(default_factory=dict)
+    generator: GeneratorInfo | None = None
 
     def __post_init__(self) -> None:
         check_name(self.release_id, where="release_id")
@@ -84,60 +82,11 @@ def index_csv(manifest: Manifest, metadata: Sequence[ImageMetadata]) -> bytes:
     """One row an image: its PNG, label and groups."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(INDEX_COLUMNS)
     for image, row in zip(manifest.images, metadata, strict=True):
         name = image.files[0].path.removeprefix("images/")
         writer.writerow((row.image_id, name, row.label, row.sex, row.age_group))
     return text.getvalue().encode()
-
-
-def croissant(release: ReleaseInfo, index: bytes) -> bytes:
-    """Croissant 1.0 (MLCommons): the table of labels, the set of PNG files, and how they join."""
-    fields = [
-        {
-            "@type": "cr:Field",
-            "@id": f"images/{column}",
-            "name": column,
-            "dataType": "sc:Text",
-            "source": {"fileObject": {"@id": "index"}, "extract": {"column": column}},
-        }
-        for column in _COLUMNS
-    ]
-    fields[1]["references"] = {"fileSet": {"@id": "png"}, "extract": {"fileProperty": "filename"}}
-    return readable_json(
-        {
-            "@context": _CONTEXT,
-            "@type": "sc:Dataset",
-            "conformsTo": "http://mlcommons.org/croissant/1.0",
-            "name": release.release_id,
-            "description": f"{release.title}. {release.description} All images are synthetic.",
-            "license": release.licence,
-            "creator": {"@type": "sc:Organization", "name": release.creator},
-            "datePublished": release.created_at,
-            "version": release.version,
-            "keywords": list(release.keywords),
-            "url": f"urn:veilmark:release:{release.release_id}",
-            "citeAs": f"{release.creator}: {release.title}, version {release.version}, {release.created_at[:4]}",
-            "distribution": [
-                {
-                    "@type": "cr:FileObject",
-                    "@id": "index",
-                    "name": "index.csv",
-                    "contentUrl": INDEX_NAME,
-                    "encodingFormat": "text/csv",
-                    "sha256": digest_of(index).removeprefix("sha256:"),
-                },
-                {
-                    "@type": "cr:FileSet",
-                    "@id": "png",
-                    "name": "png",
-                    "includes": "images/*.png",
-                    "encodingFormat": "image/png",
-                },
-            ],
-            "recordSet": [{"@type": "cr:RecordSet", "@id": "images", "name": "images", "field": fields}],
-        }
-    )
 
 
 def datasheet(release: ReleaseInfo, manifest: Manifest, metadata: Sequence[ImageMetadata], *, image_kind: str) -> bytes:

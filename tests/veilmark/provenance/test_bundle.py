@@ -27,7 +27,17 @@ AT = "2026-11-21T09:30:00Z"
 
 def test_a_bundle_holds_what_the_contract_lists(published) -> None:
     names = {path.relative_to(published.bundle.folder).parts[0] for path in published.bundle.folder.rglob("*")}
-    expected = {"manifest.json", "images", "envelopes", "proofs", "log", "decision.json", "report", "croissant.json"}
+    expected = {
+        "manifest.json",
+        "images",
+        "envelopes",
+        "proofs",
+        "log",
+        "bom.json",
+        "decision.json",
+        "report",
+        "croissant.json",
+    }
     assert names == expected | {"datasheet.md"}
 
 

@@ -67,7 +67,7 @@ def test_no_proof_of_a_leaf_that_is_not_there() -> None:
 @settings(deadline=None, max_examples=40)
 @given(leaf_lists, st.data())
 def test_roots_and_proofs_are_those_of_pymerkle(leaves: list[bytes], data: st.DataObject) -> None:
-    """Their inclusion proofs hold the same hashes and the leaf's; theirs of consistency, other nodes of the same tree."""
+    """Their inclusion proofs hold the same hashes and the leaf; theirs of consistency, other nodes of the tree."""
     tree = MerkleTree(leaves)
     theirs = pymerkle.InmemoryTree.init_from_entries(leaves, algorithm="sha256")
     n_old = data.draw(st.integers(1, len(leaves)))
