@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
-from veilmark.crypto.base import Algorithm, CryptoError, KeyProvider, Signer
+from veilmark.crypto.base import KEY_BYTES, Algorithm, CryptoError, KeyProvider, Signer
 from veilmark.crypto.file_keys import FileKeyProvider
 from veilmark.provenance.identity import SigningIdentity
 from veilmark.settings import environment
@@ -46,6 +47,19 @@ def signing_key(name: str) -> Signer:
     return key_provider().signing_key(name)
 
 
+def site_identity() -> SigningIdentity:
+    """Who signs this site's releases and log. Another name in the environment is another identity."""
+    return signing_identity(settings.VEILMARK_SIGNING_KEY)
+
+
 def signing_identity(name: str) -> SigningIdentity:
     """The Ed25519 and ML-DSA-65 signers of that name, which statements are signed by together."""
     return SigningIdentity(ed25519=signing_key(name), ml_dsa_65=key_provider().signing_key(name, Algorithm.ML_DSA_65))
+
+
+def secret_of(name: str) -> bytes:
+    """32 secret bytes of that name, made at the first use and the same ever after; at rest under the master key.
+
+    They never leave the site. Whoever loses `var/keys` loses them: back it up. Raises CryptoError.
+    """
+    return key_provider().secret(name, lambda: os.urandom(KEY_BYTES))

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from veilmark.core.keys import signing_identity
+from veilmark.core.keys import site_identity
 from veilmark.provenance.log.reader import Logged
 from veilmark.provenance.log.writer import TransparencyLog
-
-LOG_KEY = "release"  # no key of its own: whoever can sign a release needs no second one to log it
 
 
 def log_folder() -> Path:
@@ -23,8 +21,11 @@ def log_folder() -> Path:
 
 
 def site_log() -> TransparencyLog:
-    """The log, and the key that signs its checkpoints. A new log is named after that key, an old one keeps its name."""
-    signer = signing_identity(LOG_KEY).ed25519
+    """The log, and the key that signs its checkpoints: whoever can sign a release needs no second one to log it.
+
+    A new log is named after that key, an old one keeps its name.
+    """
+    signer = site_identity().ed25519
     name = signer.key_id.removeprefix("sha256:")[:16]
     return TransparencyLog(folder=log_folder(), signer=signer, origin=f"veilmark.invalid/log/{name}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veilmark.crypto.base import Algorithm
@@ -32,6 +32,15 @@ class TrustRoot:
     def of(cls, signer: SigningIdentity, *, created_at: str, timestamp_roots: Sequence[bytes] = ()) -> TrustRoot:
         """A root that trusts one signer."""
         return cls(identities=(signer.public(created_at=created_at),), timestamp_roots=tuple(timestamp_roots))
+
+    def revoke(self, identity_id: str, *, revoked_at: str) -> TrustRoot:
+        """The same root without belief in one identity. Raises FormatError where it names none such, or revoked it."""
+        found = [identity for identity in self.identities if identity.id == identity_id]
+        if not found or found[0].revoked_at:
+            what = "is revoked already" if found else "is not in the trust root"
+            raise FormatError(what, where=f"identity {identity_id[:80]}", remedy="give the id of one that is believed")
+        revoked = replace(found[0], revoked_at=revoked_at)
+        return replace(self, identities=tuple(revoked if row is found[0] else row for row in self.identities))
 
     @classmethod
     def read(cls, path: Path) -> TrustRoot:

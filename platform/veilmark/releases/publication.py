@@ -14,8 +14,8 @@ from audits.report import Audience
 from generators.base import Progress
 from veilmark.audit_runs.services import report_page
 from veilmark.core.errors import IntegrityError, StateError
-from veilmark.core.keys import signing_identity
-from veilmark.core.transparency import LOG_KEY, site_log
+from veilmark.core.keys import site_identity
+from veilmark.core.transparency import site_log
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
@@ -25,7 +25,7 @@ from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.source import zip_bundle
 from veilmark.provenance.timestamp_server import HttpAuthority
-from veilmark.provenance.timestamps import read_roots, stamp_release
+from veilmark.provenance.timestamps import stamp_release
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
@@ -33,9 +33,9 @@ from veilmark.releases.moves import release_lock, release_move
 from veilmark.releases.seals import site_sealers
 from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, trust_root_path
 from veilmark.releases.states import ReleaseState
+from veilmark.releases.trust_roots import trust_root_current
 from veilmark.synthetic_sets.selectors import set_folder
 
-SIGNING_KEY = LOG_KEY
 CREATOR = "Veilmark"
 
 
@@ -47,7 +47,7 @@ def release_publish(*, release: Release, progress: Progress) -> None:
     decision = require_publishable(release)
     try:
         bundle = _write(release, decision, progress)
-        _write_trust_root()
+        trust_root_current()
         _stamp(release)
         _zip(release)
         _require_authentic(release)
@@ -63,7 +63,7 @@ def release_recall(*, release: Release) -> None:
     if release.state != ReleaseState.REVOKED:
         raise StateError(f"is {release.get_state_display()}", where=where, remedy="revoke it first")
     recalled_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    signer = signing_identity(SIGNING_KEY)
+    signer = site_identity()
     write_recall(bundle_folder(release), signer=signer, reason=release.state_reason, recalled_at=recalled_at)
     _zip(release)
     with transaction.atomic():
@@ -92,7 +92,7 @@ def _finish(release: Release, decision: Decision, bundle: Bundle) -> None:
     release.decision = decision
     release.manifest_digest = bundle.manifest_digest
     release.bundle_digest = file_digest(release)
-    release.signer_key_id = signing_identity(SIGNING_KEY).id
+    release.signer_key_id = site_identity().id
     release.published_at = datetime.now(UTC)
     release.save(
         update_fields=["decision", "manifest_digest", "bundle_digest", "signer_key_id", "published_at", "updated_at"]
@@ -127,7 +127,7 @@ def endorsement_facts(release: Release) -> dict[str, object]:
     digests = {endorsement.digest for endorsement in endorsements}
     facts: dict[str, object] = {
         "n_endorsers": len({endorsement.officer_id for endorsement in endorsements}),
-        "signer_key_id": signing_identity(SIGNING_KEY).id,
+        "signer_key_id": site_identity().id,
     }
     if endorsements:
         ages = [endorsement.created_at - endorsement.reauthenticated_at for endorsement in endorsements]
@@ -152,7 +152,7 @@ def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
         prepared=PreparedImages.read(set_folder(release.synthetic_set)),
         endorsed_root=audit_run.content_root,
         release=_info(release),
-        signer=signing_identity(SIGNING_KEY),
+        signer=site_identity(),
         log=site_log(),
         evidence=Evidence(
             decision=decision.body, report=audit_run.report, report_html=report_page(audit_run, Audience.PUBLISHABLE)
@@ -190,19 +190,10 @@ def _info(release: Release) -> ReleaseInfo:
     )
 
 
-def _write_trust_root() -> None:
-    """The public key of this site's releases. Written once: pinned by receivers, it must not change under them."""
-    if not trust_root_path().exists():
-        created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        roots = read_roots(Path(settings.VEILMARK_STAMP_ROOTS)) if settings.VEILMARK_STAMP_ROOTS else ()
-        signer = signing_identity(SIGNING_KEY)
-        TrustRoot.of(signer, created_at=created_at, timestamp_roots=roots).write(trust_root_path())
-
-
 def _stamp(release: Release) -> None:
     """Where an authority is set, no release goes out without its stamp. Raises StampError."""
     if settings.VEILMARK_STAMP_URL:
-        roots = TrustRoot.read(trust_root_path()).timestamp_roots
+        roots = trust_root_current().timestamp_roots
         stamp_release(bundle_folder(release), HttpAuthority(url=settings.VEILMARK_STAMP_URL), roots=roots)
 
 

@@ -17,6 +17,9 @@ VEILMARK_KEYS = environment.one_of("VEILMARK_KEYS", "file", "pkcs11")
 VEILMARK_PKCS11_MODULE = environment.text("VEILMARK_PKCS11_MODULE")
 VEILMARK_PKCS11_TOKEN = environment.text("VEILMARK_PKCS11_TOKEN")
 
+# The name of the two keys that sign releases. A new name makes new keys: publish them in the trust root first.
+VEILMARK_SIGNING_KEY = environment.text("VEILMARK_SIGNING_KEY", "release")
+
 # Where an address is given, every release is stamped (RFC 3161), under the roots of that PEM file.
 VEILMARK_STAMP_URL = environment.text("VEILMARK_STAMP_URL")
 VEILMARK_STAMP_ROOTS = environment.text("VEILMARK_STAMP_ROOTS")

@@ -54,6 +54,11 @@ class Holders:
         return self.root if role == Root.type else (self.targets if role == Targets.type else self.online,)
 
 
+def root_version(folder: Path) -> int:
+    """How often the root was signed over to holders: 0 where there is no repository."""
+    return max((int(path.name.partition(".")[0]) for path in (folder / METADATA).glob("*.root.json")), default=0)
+
+
 def create_repository(folder: Path, content: Roots, holders: Holders, *, now: datetime) -> None:
     """Make the repository. `metadata/1.root.json` is what receivers pin. Raises RootsError where there is one."""
     if (folder / METADATA).exists():
@@ -66,14 +71,14 @@ def create_repository(folder: Path, content: Roots, holders: Holders, *, now: da
 
 def publish_content(folder: Path, content: Roots, holders: Holders, *, now: datetime) -> None:
     """Say what is believed from now on; also to say the same again before it expires. Raises RootsError."""
-    _write_content(folder, content, holders, version=_last(folder, Timestamp.type) + 1, now=now)
+    _write_content(folder, content, holders, version=_last_content(folder) + 1, now=now)
 
 
 def rotate_root(
     folder: Path, content: Roots, holders: Holders, *, old: Iterable[SigningIdentity], now: datetime
 ) -> None:
     """Hand over to new holders: the new root is signed by the `old` ones too. Raises RootsError."""
-    version = _last(folder, Root.type) + 1
+    version = root_version(folder) + 1
     _write_root(folder, holders, version=version, signed_by=[*old, *holders.root], now=now)
     publish_content(folder, content, holders, now=now)
 
@@ -117,15 +122,12 @@ def _sign(signed: T, holders: Iterable[SigningIdentity]) -> Metadata[T]:
     return metadata
 
 
-def _last(folder: Path, role: str) -> int:
-    """The version of a role's newest file. Raises RootsError where there is no repository."""
-    if role == Root.type:
-        versions = [int(path.name.partition(".")[0]) for path in (folder / METADATA).glob("*.root.json")]
-        if versions:
-            return max(versions)
-    elif (path := _path(folder, role)).exists():
-        return Metadata[Timestamp].from_file(str(path)).signed.version
-    raise RootsError("holds no repository", where=str(folder), remedy="create one first")
+def _last_content(folder: Path) -> int:
+    """The version of what was published last. Raises RootsError where there is no repository."""
+    path = _path(folder, Timestamp.type)
+    if not path.exists():
+        raise RootsError("holds no repository", where=str(folder), remedy="create one first")
+    return Metadata[Timestamp].from_file(str(path)).signed.version
 
 
 def _path(folder: Path, name: str) -> Path:
