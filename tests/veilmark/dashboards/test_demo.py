@@ -33,7 +33,7 @@ def test_the_whole_path_ends_in_a_verified_bundle(manage, phantom_folder, tmp_pa
     if done.returncode == 1:  # the audits accuse one innocent set in a hundred, by their stated level: not twice
         done = manage("demo", "--cohort", str(phantom_folder), "--images", "120")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    for word in ("epsilon 7.9", "membership", "licence-derivatives", "PASS", "authentic", "whole"):
+    for word in ("epsilon 7.9", "membership", "licence-derivatives", "flagged pairs", "PASS", "authentic", "whole"):
         assert word in done.stdout, word
     (bundle,) = (path for path in (tmp_path / "releases").iterdir() if path.is_dir())
     assert json.loads((bundle / "decision.json").read_text())["outcome"] == "PASS"
