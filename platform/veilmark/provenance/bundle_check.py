@@ -87,19 +87,19 @@ def _verdict(*, is_ours: bool, is_recalled: bool, has_problems: bool, has_doubts
 
 
 def _file_problems(source: BundleSource, manifest: Manifest, images: Sequence[CheckedImage]) -> Iterator[Problem]:
-    read = {path: digest for image in images for path, digest in image.digests.items()}
     listed = {entry.path: entry for entry in manifest.all_files()}
+    digests = _Digests(source, images, {entry.size for entry in listed.values()})
     owner = {entry.digest: entry.path for entry in listed.values()}
     missing = [path for path in listed if path not in source.sizes]
     for path in missing:
         yield Problem(where=path, what="is missing")
     others = _COPY_SIGNED_OTHERWISE if is_grant_copy(source.sizes) else _SIGNED_OTHERWISE
     for path in sorted(set(source.sizes) - set(listed) - others):
-        origin = owner.get(_digest(source, path, read))
+        origin = owner.get(digests.of(path))
         what = f"is {origin} under another name" if origin in missing else "does not belong to the release"
         yield Problem(where=path, what=what)
     for path, entry in listed.items():
-        if path in source.sizes and (what := _difference(_digest(source, path, read), entry, owner)):
+        if path in source.sizes and (what := _difference(digests.of(path), entry, owner)):
             yield Problem(where=path, what=what)
 
 
@@ -109,13 +109,27 @@ def _difference(digest: str, entry: FileEntry, owner: Mapping[str, str]) -> str:
     return f"holds what belongs to {owner[digest]}" if digest in owner else "was altered"
 
 
-def _digest(source: BundleSource, path: str, read: Mapping[str, str]) -> str:
-    if path in read:
-        return read[path]
-    try:
-        return digest_of(source.read(path))
-    except ProvenanceError:
-        return ""
+class _Digests:
+    """Digests of a bundle's files, each read once. What has no listed size is not read: it matches nothing anyway, and
+    it may unpack to gigabytes."""
+
+    def __init__(self, source: BundleSource, images: Sequence[CheckedImage], sizes: Collection[int]) -> None:
+        self._source, self._sizes = source, sizes
+        self._read = {path: digest for image in images for path, digest in image.digests.items()}
+
+    def of(self, path: str) -> str:
+        """The digest, or "" for a file that matches nothing or cannot be read."""
+        if path not in self._read:
+            self._read[path] = self._compute(path)
+        return self._read[path]
+
+    def _compute(self, path: str) -> str:
+        if self._source.sizes[path] not in self._sizes:
+            return ""
+        try:
+            return digest_of(self._source.read(path))
+        except ProvenanceError:
+            return ""
 
 
 def _root_problems(manifest: Manifest) -> Iterator[Problem]:

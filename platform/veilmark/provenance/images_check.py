@@ -10,7 +10,7 @@ from pathlib import Path
 
 from veilmark.provenance.digests import content_digest, digest_of
 from veilmark.provenance.envelope import envelope_signature, verify_envelope
-from veilmark.provenance.errors import ProvenanceError
+from veilmark.provenance.errors import FileError, ProvenanceError
 from veilmark.provenance.files import read_final
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.layout import envelope_name, is_grant_copy, proof_name
@@ -82,6 +82,7 @@ def _check(checker: _Checker, item: tuple[int, ImageEntry]) -> CheckedImage:
     digests, problems = {}, {}
     for name, find in find_problem.items():
         try:
+            _check_size(checker.source, name, image)
             data = checker.source.read(name)
             digests[name] = digest_of(data)
             what = find(checker, data, name, image, index)
@@ -91,6 +92,13 @@ def _check(checker: _Checker, item: tuple[int, ImageEntry]) -> CheckedImage:
             problems[name] = Problem(where=name, what=what)
     is_signed = bool(checker.identities) and not checker.is_copy and envelope_name(image.image_id) not in problems
     return CheckedImage(digests=digests, problems=tuple(problems.values()), is_signed=is_signed)
+
+
+def _check_size(source: BundleSource, name: str, image: ImageEntry) -> None:
+    """A file of another size is altered: it need not be unpacked to see that."""
+    signed = next((entry.size for entry in image.files if entry.path == name), None)
+    if signed is not None and source.sizes.get(name, signed) != signed:
+        raise FileError(f"has {source.sizes[name]} bytes, not the {signed} that were signed", where=name)
 
 
 def _content_problem(_checker: _Checker, data: bytes, name: str, image: ImageEntry, _index: int) -> str:

@@ -107,7 +107,9 @@ class _Zip:
         if len(entries) > _MAX_FILES or sum(self.sizes.values()) > _MAX_TOTAL_BYTES:
             raise BundleError("declares too many files or bytes", where=self.where)
         if len(self.sizes) != len(entries):
-            raise BundleError("holds a name twice", where=self.where)
+            names = [info.filename for info in entries]
+            twice = next(name for name in self.sizes if names.count(name) > 1)
+            raise BundleError("is there twice", where=f"{self.where}: {twice[:80]!r}")
         for info in entries:
             self._check(info)
 

@@ -33,6 +33,9 @@ ONE_OF_EACH_KIND = [
     "report/report.html",
     "croissant.json",
     "datasheet.md",
+    "bom.json",
+    "log/checkpoint",
+    "log/proof.json",
 ]
 
 
