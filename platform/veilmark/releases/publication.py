@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from django.conf import settings
@@ -20,7 +22,7 @@ from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import Bundle, write_bundle, write_recall
-from veilmark.provenance.documents import Evidence, ReleaseInfo
+from veilmark.provenance.documents import Evidence, GeneratorInfo, ReleaseInfo
 from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.source import zip_bundle
@@ -35,6 +37,7 @@ from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, 
 from veilmark.releases.states import ReleaseState
 from veilmark.releases.trust_roots import trust_root_current
 from veilmark.synthetic_sets.selectors import set_folder
+from veilmark.training_runs.models import TrainingRun
 
 CREATOR = "Veilmark"
 
@@ -187,6 +190,19 @@ def _info(release: Release) -> ReleaseInfo:
             ),
             "Permitted purposes": ", ".join(run.cohort.purposes),
         },
+        generator=_generator(run),
+    )
+
+
+def _generator(run: TrainingRun) -> GeneratorInfo:
+    """From the card, without what stays on site (the digest of the private data)."""
+    card = run.card
+    return GeneratorInfo(
+        name=run.generator,
+        version=version("veilmark"),
+        digest=run.generator_digest,
+        parameters={name: json.dumps(value, sort_keys=True) for name, value in card["config"].items()},
+        public_data=[str(row.get("name", "unnamed")) for row in card["public_data"]],
     )
 
 
