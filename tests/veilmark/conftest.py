@@ -249,13 +249,36 @@ def released(approved: Any) -> Any:
 
 
 @pytest.fixture
-def grant(people: Any, released: Any) -> Any:
+def finish_copies(db: None) -> Callable[[], None]:
+    """Every grant's copy is ready at once: the zip that stands for the release stands for it too."""
+
+    def finish() -> None:
+        from veilmark.access.models import GrantCopy
+        from veilmark.access.selectors import copy_digest, copy_zip
+        from veilmark.jobs.models import Job
+        from veilmark.releases.selectors import bundle_zip
+
+        for copy in GrantCopy.objects.filter(bundle_digest=""):
+            copy_zip(copy).parent.mkdir(parents=True, exist_ok=True)
+            copy_zip(copy).write_bytes(bundle_zip(copy.grant.request.release).read_bytes())
+            copy.state, copy.bundle_digest = "done", copy_digest(copy)
+            copy.save()
+        Job.objects.filter(task="access:prepare").delete()
+
+    return finish
+
+
+@pytest.fixture
+def grant(people: Any, released: Any, finish_copies: Callable[[], None]) -> Any:
     """Leave for the researcher to download `released`, asked for and given through the services."""
+    from veilmark.access.models import Grant
     from veilmark.access.services import agreement_accept, request_create, request_decide
 
     agreement_accept(acting_user=people.researcher)
     asked = request_create(release=released, purpose="research", project="a classifier", acting_user=people.researcher)
-    return request_decide(request=asked, approve=True, reason="a permitted purpose", acting_user=people.officer).grant
+    decided = request_decide(request=asked, approve=True, reason="a permitted purpose", acting_user=people.officer)
+    finish_copies()
+    return Grant.objects.get(request=decided)
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ TABLE = [
     ("grants/", "get", ASKERS),
     ("grants/{id}/", "get", ASKERS),
     ("grants/{id}/revoke/", "post", OFFICER),
+    ("grants/{id}/prepare/", "post", RESEARCHER),
     ("grants/{id}/download/", "get", RESEARCHER),
+    ("leaks/", "post", OFFICER),
     ("jobs/", "get", EVERYONE),
     ("jobs/{id}/", "get", EVERYONE),
     ("jobs/{id}/cancel/", "post", OPERATOR),
@@ -69,7 +71,7 @@ TABLE = [
 
 def call(api, person, address, method):
     place = address.format(id=ID, name="no-such-release", sequence=999, number=1)
-    if (address, method) == ("cohorts/", "post"):
+    if (address, method) in {("cohorts/", "post"), ("leaks/", "post")}:
         return api(person, method, place, body="", **{"Content-Type": "multipart/form-data; boundary=x"})
     return api(person, method, place, {} if method == "post" else None)
 

@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +17,8 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from veilmark.access import agreement
+from veilmark.access.copies import copy_require
+from veilmark.access.leaks import leak_examine
 from veilmark.access.models import AccessRequest, Grant
 from veilmark.access.selectors import grants_visible, has_accepted, requests_visible
 from veilmark.access.serializers import (
@@ -23,6 +26,8 @@ from veilmark.access.serializers import (
     AccessRequestSerializer,
     AgreementSerializer,
     GrantSerializer,
+    InquirySerializer,
+    LeakSerializer,
     VerdictSerializer,
     WishSerializer,
 )
@@ -89,6 +94,18 @@ class AccessRequestViewSet(ReadOnlyModelViewSet[AccessRequest]):
         return Response(self.get_serializer(decided).data)
 
 
+class LeakView(APIView):
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(request=LeakSerializer, responses={200: InquirySerializer, **PROBLEM})
+    def post(self, request: Request) -> Response:
+        """Whose copy did leaked images come from? Officers alone may ask, and the ledger says that they did."""
+        fields = body_of(request, LeakSerializer, action="leak:examine")
+        files = [(file.name, file.read()) for file in fields["images"]]
+        inquiry = leak_examine(files=files, acting_user=signed_in(request))
+        return Response(InquirySerializer(inquiry).data)
+
+
 class ZipRenderer(JSONRenderer):
     """Lets a request ask for `application/zip`; what it renders itself is a refusal."""
 
@@ -129,11 +146,19 @@ class GrantViewSet(ReadOnlyModelViewSet[Grant]):
         grant_revoke(grant=grant, acting_user=signed_in(request), **fields)
         return Response(self.get_serializer(grant).data)
 
+    @extend_schema(request=None, responses={202: GrantSerializer, **PROBLEM})
+    @action(detail=True, methods=["post"])
+    def prepare(self, request: Request, **_: str) -> Response:
+        """Ask for the grant's own copy, where there is none to download. Asking again changes nothing."""
+        user = acting(request, "download")
+        copy_require(grant=self.get_object(), acting_user=user)
+        return Response(self.get_serializer(self.get_object()).data, status=202)
+
     @extend_schema(methods=["GET"], parameters=RANGE_HEADERS, responses=BYTES)
     @extend_schema(methods=["HEAD"], exclude=True)
     @action(detail=True, methods=["get", "head"], renderer_classes=[JSONRenderer, ZipRenderer])
     def download(self, request: Request, **_: str) -> HttpResponseBase:
-        """The bundle as a zip, whole or one range of it. The rules are evaluated again and every request is recorded.
+        """The grant's copy as a zip, whole or one range. The rules are evaluated again; every request is recorded.
 
         The ETag is the bundle's digest. HEAD gives the headers alone and records nothing.
         """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
 from veilmark.access.services import MAX_GRANT_DAYS
 
@@ -39,4 +40,25 @@ class DecideForm(forms.Form):
 class RevokeForm(forms.Form):
     reason = forms.CharField(
         help_text="In a sentence. It goes to the ledger.", widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class ManyFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """Django's documented way to take several files with one field."""
+
+    widget = ManyFiles
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(ManyFilesField, self).clean(file, initial) for file in given]
+
+
+class LeakForm(forms.Form):
+    images = ManyFilesField(
+        label="Leaked images",
+        help_text="PNG, JPEG, WebP or uncompressed DICOM. Several of one source say more.",
     )

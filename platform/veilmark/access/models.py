@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 
 from veilmark.core.models import BaseModel
+from veilmark.jobs.work import Work
 from veilmark.releases.models import Release
 
 
@@ -53,6 +56,26 @@ class Grant(BaseModel):
 
     class Meta:
         ordering = ["-created_at"]
+
+
+class GrantCopy(Work):
+    """The release as this grant's researcher gets it. The row stays when the file is deleted: it names the recipient.
+
+    `public_id` is what the copy and the log say of the grant, and what the copy's layer is drawn for.
+    """
+
+    grant = models.OneToOneField(Grant, on_delete=models.PROTECT, related_name="copy")
+    public_id = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
+    manifest_digest = models.CharField(max_length=71, blank=True)
+    bundle_digest = models.CharField(max_length=71, blank=True, help_text="of the zip; empty while there is none")
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a zip to download."""
+        return self.is_done and self.bundle_digest != ""
 
 
 class Download(BaseModel):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from veilmark.access import agreement
-from veilmark.access.models import AccessRequest, AgreementAcceptance, Grant
+from veilmark.access.models import AccessRequest, AgreementAcceptance, Grant, GrantCopy
 from veilmark.accounts.models import Role, User
-from veilmark.core.errors import NotAllowedError, NotFoundError, StateError
-from veilmark.releases.selectors import bundle_zip
+from veilmark.core.errors import NotAllowedError, StateError
+from veilmark.jobs.work import WorkState
 from veilmark.releases.states import ReleaseState
 
 SEES_ALL = (Role.COMPLIANCE_OFFICER, Role.OPERATOR)
@@ -27,7 +31,7 @@ def requests_visible(user: User) -> QuerySet[AccessRequest]:
 
 def grants_visible(user: User) -> QuerySet[Grant]:
     """As `requests_visible`."""
-    return Grant.objects.select_related("request__release", "request__researcher").filter(
+    return Grant.objects.select_related("request__release", "request__researcher", "copy").filter(
         request__in=requests_visible(user)
     )
 
@@ -39,23 +43,49 @@ def has_accepted(user: User) -> bool:
     ).exists()
 
 
+def copy_zip(copy: GrantCopy) -> Path:
+    """Where the zip of a grant's copy lies."""
+    return Path(settings.VEILMARK_VAR) / "copies" / f"{copy.pk}.zip"
+
+
+def copy_digest(copy: GrantCopy) -> str:
+    """`sha256:<hex>` of the zip as it lies on disk."""
+    with copy_zip(copy).open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def copy_is_whole(copy: GrantCopy) -> bool:
+    """Whether the zip on disk is the one that verified when it was made."""
+    return copy_zip(copy).is_file() and copy_digest(copy) == copy.bundle_digest != ""
+
+
 def is_open(grant: Grant) -> bool:
     """Neither revoked nor past its end."""
     return grant.revoked_at is None and grant.expires_at > timezone.now()
 
 
-def bundle_size(grant: Grant, user: User) -> int:
-    """Bytes of the zip that `grant` opens for `user`. Opens nothing: `download_open` decides and records.
+def ready_copy(grant: Grant, user: User) -> GrantCopy:
+    """The copy that `grant` opens for `user`. Opens nothing: `download_open` decides and records.
 
-    Raises NotAllowedError (another's grant, or ended), StateError (not released any more), NotFoundError.
+    Raises NotAllowedError (another's grant, or ended), StateError (not released any more, or the copy is not ready).
     """
+    require_own_open(grant, user)
+    copy = GrantCopy.objects.select_related("grant__request__release").filter(grant=grant).first()
+    where = f"release {grant.request.release.name}"
+    if copy is not None and copy.state in {WorkState.ENQUEUED, WorkState.RUNNING}:
+        raise StateError("your copy is being prepared", where=where, remedy="try again in a minute")
+    if copy is None or not copy.is_ready:
+        raise StateError("your copy is not prepared", where=where, remedy="have it prepared: veilmark download does")
+    if not copy_zip(copy).is_file():
+        raise StateError("the file of your copy is missing", where=where, remedy="its officers can say why")
+    return copy
+
+
+def require_own_open(grant: Grant, user: User) -> None:
+    """Raises NotAllowedError (another's grant, or ended), StateError (not released any more)."""
     release = grant.request.release
     where = f"release {release.name}"
     if grant.request.researcher_id != user.pk or not is_open(grant):
         raise NotAllowedError("the grant is not yours or has ended", where=where, remedy="ask for access")
     if release.state != ReleaseState.RELEASED:
         raise StateError(f"is {release.get_state_display()}", where=where, remedy="its officers can say why")
-    path = bundle_zip(release)
-    if not path.is_file():
-        raise NotFoundError("its bundle is missing", where=where, remedy="its officers can say why")
-    return path.stat().st_size

@@ -10,8 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from veilmark.access import agreement
-from veilmark.access.models import AccessRequest, AgreementAcceptance, Download, Grant, RequestState
-from veilmark.access.selectors import bundle_size, has_accepted
+from veilmark.access.copies import copy_ask, copy_discard
+from veilmark.access.models import AccessRequest, AgreementAcceptance, Download, Grant, GrantCopy, RequestState
+from veilmark.access.selectors import copy_is_whole, copy_zip, has_accepted, ready_copy
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
@@ -20,8 +21,7 @@ from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
 from veilmark.ledger.verify import ledger_verify
 from veilmark.releases.models import Release
-from veilmark.releases.publication import bundle_is_whole, endorsement_facts
-from veilmark.releases.selectors import bundle_zip
+from veilmark.releases.publication import endorsement_facts
 from veilmark.releases.states import ReleaseState
 
 MAX_GRANT_DAYS = 365
@@ -85,7 +85,8 @@ def request_decide(
     request.decided_by, request.reason = acting_user, reason.strip()
     request.save()
     if approve:
-        Grant.objects.create(request=request, expires_at=timezone.now() + timedelta(days=n_days))
+        grant = Grant.objects.create(request=request, expires_at=timezone.now() + timedelta(days=n_days))
+        copy_ask(grant=grant, acting_user=acting_user)
     payload = {"reason": request.reason, "n_days": n_days if approve else 0}
     event_append(kind=f"request:{request.state}", actor=acting_user, subject=request, payload=payload)
     return request
@@ -104,6 +105,7 @@ def grant_revoke(*, grant: Grant, reason: str, acting_user: User) -> None:
     grant.request.state = RequestState.REVOKED
     grant.request.save(update_fields=["state", "updated_at"])
     event_append(kind="grant:revoked", actor=acting_user, subject=grant, payload={"reason": reason})
+    transaction.on_commit(lambda: copy_discard(grant), robust=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,35 +122,37 @@ class Delivery:
 def download_open(*, grant: Grant, first_byte: int, last_byte: int | None, acting_user: User) -> Delivery:
     """Check everything anew, record the download, and say which bytes to send. last_byte None: to the end.
 
-    Raises NotAllowedError (another's grant, ended, or the rules say no) and as `bundle_size` does.
+    Raises NotAllowedError (another's grant, ended, or the rules say no) and as `ready_copy` does.
     """
     require(acting_user, "download")
     release = grant.request.release
-    n_total = bundle_size(grant, acting_user)
+    copy = ready_copy(grant, acting_user)
+    n_total = copy_zip(copy).stat().st_size
     last = n_total - 1 if last_byte is None else min(last_byte, n_total - 1)
-    _require_decision(grant, acting_user)
+    _require_decision(copy, acting_user)
     with transaction.atomic():
         download = Download.objects.create(
-            grant=grant, first_byte=first_byte, last_byte=last, n_total=n_total, bundle_digest=release.bundle_digest
+            grant=grant, first_byte=first_byte, last_byte=last, n_total=n_total, bundle_digest=copy.bundle_digest
         )
         payload = {
             "release": release.name,
             "first_byte": first_byte,
             "last_byte": last,
-            "digest": release.bundle_digest,
+            "digest": copy.bundle_digest,
         }
         event_append(kind="release:downloaded", actor=acting_user, subject=download, payload=payload)
     return Delivery(
-        path=bundle_zip(release), first_byte=first_byte, last_byte=last, n_total=n_total, digest=release.bundle_digest
+        path=copy_zip(copy), first_byte=first_byte, last_byte=last, n_total=n_total, digest=copy.bundle_digest
     )
 
 
-def _require_decision(grant: Grant, user: User) -> None:
+def _require_decision(copy: GrantCopy, user: User) -> None:
+    grant = copy.grant
     release = grant.request.release
     if release.audit_run is None:
         raise StateError("was never audited", where=f"release {release.name}", remedy="its officers can say why")
     facts = endorsement_facts(release) | {
-        "manifest_verified": bundle_is_whole(release),
+        "manifest_verified": copy_is_whole(copy),
         "ledger_verified": ledger_verify().ok,
         "purpose_permitted": grant.request.purpose in permitted_purposes(release),
         "agreement_accepted": has_accepted(user),

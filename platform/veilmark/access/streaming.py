@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from veilmark.access.models import Grant
-from veilmark.access.selectors import bundle_size
+from veilmark.access.selectors import copy_zip, ready_copy
 from veilmark.access.services import Delivery, download_open
 from veilmark.accounts.models import User
 from veilmark.core.errors import ApplicationError
@@ -75,8 +75,8 @@ def etag_of(digest: str) -> str:
 
 def download_response(*, grant: Grant, request: HttpRequest, acting_user: User) -> HttpResponseBase:
     """Answer a GET or HEAD for the zip of a grant. Raises NotAllowedError, StateError, RangeError."""
-    n_total = bundle_size(grant, acting_user)
-    etag = etag_of(grant.request.release.bundle_digest)
+    copy = ready_copy(grant, acting_user)
+    n_total, etag = copy_zip(copy).stat().st_size, etag_of(copy.bundle_digest)
     if request.method == "HEAD":
         return _with_headers(HttpResponse(content_type=CONTENT_TYPE), grant, etag, n_bytes=n_total)
     header = request.headers.get("Range", "")

@@ -11,7 +11,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from veilmark.access import agreement
-from veilmark.access.forms import DecideForm, RequestForm, RevokeForm
+from veilmark.access.copies import copy_require
+from veilmark.access.forms import DecideForm, LeakForm, RequestForm, RevokeForm
+from veilmark.access.leaks import leak_examine
 from veilmark.access.models import AccessRequest, RequestState
 from veilmark.access.selectors import grants_visible, has_accepted, is_open, requests_visible
 from veilmark.access.services import (
@@ -21,7 +23,7 @@ from veilmark.access.services import (
     request_create,
     request_decide,
 )
-from veilmark.accounts.pages import FORM, SignedInRequest, page
+from veilmark.accounts.pages import CHANGE, FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed
 from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.releases.selectors import releases_visible
@@ -103,11 +105,38 @@ def grant_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
     context = {
         "grant": grant,
         "release": grant.request.release,
+        "copy": getattr(grant, "copy", None),
         "is_open": is_open(grant) and grant.request.release.state == ReleaseState.RELEASED,
         "may_revoke": allowed(request.user, "request:decide") and is_open(grant),
         "site": request.build_absolute_uri("/").rstrip("/"),
     }
     return render(request, "access/grant.html", context)
+
+
+@page("download", methods=CHANGE)
+def grant_preparation(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    grant = find(grants_visible(request.user), pk, what="grant")
+    copy_require(grant=grant, acting_user=request.user)
+    messages.success(request, "Your copy is being prepared.")
+    return redirect("access:grant", pk=grant.pk)
+
+
+@page("leak:examine", methods=FORM)
+def leaks(request: SignedInRequest) -> HttpResponse:
+    form = LeakForm(posted(request), request.FILES or None)
+    inquiry = None
+    if form.is_valid():
+        with refusals_on(form):
+            files = [(file.name or "image", file.read()) for file in form.cleaned_data["images"]]
+            inquiry = leak_examine(files=files, acting_user=request.user)
+    context = {
+        "form": form,
+        "heading": "Examine a leak",
+        "intro": "Whose copy did these images come from? Every question is recorded in the ledger.",
+        "submit": "Examine",
+        "inquiry": inquiry,
+    }
+    return render(request, "access/leaks.html", context, status=400 if form.errors else 200)
 
 
 @page("request:decide", methods=FORM)

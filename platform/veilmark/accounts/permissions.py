@@ -33,6 +33,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "request:create": frozenset({Role.RESEARCHER}),
     "request:decide": frozenset({Role.COMPLIANCE_OFFICER}),
     "download": frozenset({Role.RESEARCHER}),
+    "leak:examine": frozenset({Role.COMPLIANCE_OFFICER}),
     "ledger:view": frozenset({Role.COMPLIANCE_OFFICER, Role.OPERATOR}),
     "jobs:view": frozenset({Role.OPERATOR, Role.CUSTODIAN}),
     "jobs:cancel": frozenset({Role.OPERATOR}),

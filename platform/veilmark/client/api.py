@@ -10,6 +10,7 @@ with VeilmarkClient("https://veilmark.example.org") as client:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from veilmark.client.errors import ClientError, RefusedError
 from veilmark.client.records import AccessRequest, Agreement, Grant, Release
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+PREPARING_SECONDS = 900.0
+POLL_SECONDS = 1.0
 TIMEOUT = httpx.Timeout(60, connect=10)
 
 
@@ -88,9 +91,12 @@ class VeilmarkClient:
         """One's own grants, newest first, those that have ended among them."""
         return [Grant.of(row) for row in self._pages("/api/v1/grants/")]
 
-    def download(self, release: str, out: Path, *, progress: Progress | None = None) -> Download:
+    def download(
+        self, release: str, out: Path, *, progress: Progress | None = None, wait_seconds: float = PREPARING_SECONDS
+    ) -> Download:
         """Fetch the bundle of a release into the folder `out`; what an earlier call began is continued.
 
+        The server prepares a copy for each grant: where it is not ready, it is asked for and waited for.
         progress: called with the bytes that are there and the total. Raises ClientError where no open grant names
         the release, or the bytes are not those that were published.
         """
@@ -98,10 +104,27 @@ class VeilmarkClient:
         if grant is None:
             remedy = f"run veilmark request {release}, or see veilmark status"
             raise ClientError("no open grant", where=f"release {release}", remedy=remedy)
+        grant = self._prepared(grant, wait_seconds)
         address = f"/api/v1/grants/{grant.id}/download/"
         return fetch(
             self._http, address, out / f"{_segment(release)}.zip", digest=grant.bundle_digest, progress=progress
         )
+
+    def _prepared(self, grant: Grant, wait_seconds: float) -> Grant:
+        if grant.bundle_digest:
+            return grant
+        where, deadline = f"release {grant.release}", time.monotonic() + wait_seconds
+        grant = Grant.of(self._call("POST", f"/api/v1/grants/{grant.id}/prepare/"))
+        while not grant.bundle_digest:
+            if grant.copy_error:
+                raise ClientError(
+                    f"your copy was not prepared ({grant.copy_error})", where=where, remedy="ask the site"
+                )
+            if time.monotonic() > deadline:
+                raise ClientError("your copy is being prepared", where=where, remedy="run it again in a minute")
+            time.sleep(POLL_SECONDS)
+            grant = Grant.of(self._call("GET", f"/api/v1/grants/{grant.id}/"))
+        return grant
 
     def _use(self, token: str) -> None:
         self._http.headers.pop("Authorization", None)

@@ -64,11 +64,15 @@ class AccessRequest(_Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Grant(_Record):
-    """Leave to download one release until `expires_at`. is_open: neither revoked nor past its end."""
+    """Leave to download one release until `expires_at`. is_open: neither revoked nor past its end.
+
+    bundle_digest: of this grant's own copy, "" until it is prepared. copy_error: why it could not be.
+    """
 
     id: str
     release: str
     purpose: str
     bundle_digest: str
+    copy_error: str
     is_open: bool
     expires_at: str

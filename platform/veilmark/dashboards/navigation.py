@@ -32,6 +32,7 @@ ITEMS = (
     Item(label="Requests", url_name="access:requests", roles=_WATCHERS | {Role.RESEARCHER}, position=70),
     Item(label="Agreement", url_name="access:agreement", roles=frozenset({Role.RESEARCHER}), position=80),
     Item(label="Jobs", url_name="dashboards:jobs", roles=frozenset({Role.OPERATOR}), position=80),
+    Item(label="Leaks", url_name="access:leaks", roles=frozenset({Role.COMPLIANCE_OFFICER}), position=85),
     Item(label="Ledger", url_name="dashboards:ledger", roles=_WATCHERS, position=90),
     Item(label="People", url_name="dashboards:people", roles=frozenset({Role.OPERATOR}), position=95),
 )

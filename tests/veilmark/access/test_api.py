@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from veilmark.access import agreement
 from veilmark.access.models import AccessRequest, Download, Grant
+from veilmark.access.selectors import copy_zip
 from veilmark.access.services import grant_revoke, request_create, request_decide
 from veilmark.accounts.services import api_token_create, person_create
 from veilmark.ledger.models import Event
@@ -35,7 +36,7 @@ def refusal(response, status):
     return problem
 
 
-def test_from_agreement_to_bytes(api, people, released, bundle_bytes):
+def test_from_agreement_to_bytes(api, people, released, bundle_bytes, finish_copies):
     shown = api(people.researcher, "get", "agreement/").json()
     assert (shown["accepted"], shown["text"]) == (False, agreement.TEXT)
     wish = {"release": "chest-1", "purpose": "research", "project": "a classifier"}
@@ -46,6 +47,10 @@ def test_from_agreement_to_bytes(api, people, released, bundle_bytes):
     verdict = {"approve": True, "reason": "a permitted purpose", "n_days": 30}
     decided = api(people.officer, "post", f"requests/{asked.json()['id']}/decide/", verdict).json()
     assert (decided["state"], decided["decided_by"]) == ("approved", "officer")
+    (grant,) = api(people.researcher, "get", "grants/").json()["results"]
+    assert (grant["is_open"], grant["bundle_digest"]) == (True, "")
+    assert "being prepared" in refusal(api(people.researcher, "get", f"grants/{grant['id']}/download/"), 409)["what"]
+    finish_copies()
     (grant,) = api(people.researcher, "get", "grants/").json()["results"]
     assert (grant["id"], grant["is_open"], grant["bundle_digest"]) == (decided["grant"], True, released.bundle_digest)
     response = api(people.researcher, "get", f"grants/{grant['id']}/download/")
@@ -158,10 +163,8 @@ def test_what_has_ended_gives_no_bytes(api, people, grant, released, change, sta
 
 @pytest.mark.parametrize("change", [tampered, ledger_cut], ids=lambda change: change.__name__)
 def test_the_rules_are_evaluated_before_every_download(api, people, grant, released, change):
-    from veilmark.releases.selectors import bundle_zip
-
     whole(api(people.researcher, "get", f"grants/{grant.pk}/download/"))
-    change(people, grant, bundle_zip(released))
+    change(people, grant, copy_zip(grant.copy))
     refusal(api(people.researcher, "get", f"grants/{grant.pk}/download/"), 403)
     assert Download.objects.count() == 1
 

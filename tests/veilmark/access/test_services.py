@@ -10,14 +10,13 @@ from django.utils import timezone
 
 from veilmark.access import agreement
 from veilmark.access.models import AccessRequest, Download
-from veilmark.access.selectors import grants_visible, has_accepted, is_open, requests_visible
+from veilmark.access.selectors import copy_zip, grants_visible, has_accepted, is_open, requests_visible
 from veilmark.access.services import agreement_accept, download_open, grant_revoke, request_create, request_decide
 from veilmark.accounts.services import person_create
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.decisions.models import Decision
 from veilmark.ledger.models import Event
 from veilmark.releases.review import release_suspend
-from veilmark.releases.selectors import bundle_zip
 
 # Real transactions: the ledger's head is written when one commits, and every download verifies the ledger.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
@@ -81,7 +80,7 @@ def test_only_officers_decide(people, grant, released, role):
 def test_every_download_is_decided_and_on_record(people, grant, released):
     whole = fetch(grant, people.researcher)
     part = fetch(grant, people.researcher, 10, 19)
-    assert whole.path == bundle_zip(released)
+    assert whole.path == copy_zip(grant.copy)
     assert (whole.first_byte, whole.last_byte) == (0, whole.n_total - 1)
     assert (part.first_byte, part.last_byte, part.digest) == (10, 19, released.bundle_digest)
     events = Event.objects.filter(kind="release:downloaded", actor=people.researcher)
@@ -117,7 +116,7 @@ def test_access_ends(people, grant, end, kind):
 
 
 def another_file(people, grant, released):
-    bundle_zip(released).write_bytes(b"another")
+    copy_zip(grant.copy).write_bytes(b"another")
 
 
 def another_purpose(people, grant, released):
@@ -156,8 +155,8 @@ def test_a_grant_is_personal(people, grant):
 
 
 def test_a_missing_file_is_one_line(people, grant, released):
-    bundle_zip(released).unlink()
-    with pytest.raises(ApplicationError, match="its bundle is missing"):
+    copy_zip(grant.copy).unlink()
+    with pytest.raises(ApplicationError, match="the file of your copy is missing"):
         fetch(grant, people.researcher)
 
 

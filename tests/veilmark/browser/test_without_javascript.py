@@ -26,7 +26,7 @@ def test_officers_vote_and_sign(sign_in, people, in_review):
     assert Release.objects.get(pk=in_review.pk).state == "approved"
 
 
-def test_a_researcher_asks_and_downloads(sign_in, people, released, bundle_bytes):
+def test_a_researcher_asks_and_downloads(sign_in, people, released, bundle_bytes, finish_copies):
     from veilmark.access.models import AccessRequest
     from veilmark.access.services import request_decide
 
@@ -39,6 +39,9 @@ def test_a_researcher_asks_and_downloads(sign_in, people, released, bundle_bytes
     request_decide(request=AccessRequest.objects.get(), approve=True, reason="fits", acting_user=people.officer)
     page.goto("/")
     page.get_by_role("link", name="Download Chest X-rays").click()
+    assert "Your copy is being prepared" in page.content()
+    finish_copies()
+    page.reload()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the bundle").click()
     assert download.value.path().read_bytes() == bundle_bytes

@@ -39,13 +39,20 @@ def researcher(live_server, people):
         yield client
 
 
-def approve(people):
-    request = AccessRequest.objects.get(state="submitted")
-    request_decide(request=request, approve=True, reason="a permitted purpose", acting_user=people.officer)
+@pytest.fixture
+def approve(people, finish_copies):
+    """An officer says yes, and a worker has prepared the researcher's copy."""
+
+    def decide():
+        request = AccessRequest.objects.get(state="submitted")
+        request_decide(request=request, approve=True, reason="a permitted purpose", acting_user=people.officer)
+        finish_copies()
+
+    return decide
 
 
 def test_the_commands_lead_from_sign_in_to_a_checked_zip(
-    veilmark, live_server, people, released, bundle_bytes, tmp_path, config
+    veilmark, live_server, people, released, bundle_bytes, tmp_path, config, approve
 ):
     login = ("login", live_server.url, "--username", "researcher", "--password-stdin")
     assert veilmark(*login, typed=f"{people.password}\n")["username"] == "researcher"
@@ -56,7 +63,7 @@ def test_the_commands_lead_from_sign_in_to_a_checked_zip(
     assert veilmark("accept", "--yes")["accepted"]
     asked = veilmark("request", "chest-1", "--purpose", "research", "--project", "a classifier")
     assert asked["state"] == "submitted"
-    approve(people)
+    approve()
     status = veilmark("status")
     assert (status["requests"][0]["state"], status["grants"][0]["is_open"]) == ("approved", True)
     done = veilmark("download", "chest-1", "--out", str(tmp_path / "data"))

@@ -66,19 +66,23 @@ def veilmark(*arguments):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.database
-def test_a_published_release_is_downloaded_and_is_authentic(live_server, people, published, tmp_path):
+def test_a_published_release_is_downloaded_and_is_authentic(live_server, people, published, run_jobs, tmp_path):
     from veilmark.accounts.services import api_token_create
 
     agreement_accept(acting_user=people.researcher)
     asked = request_create(release=published, purpose="research", project="x", acting_user=people.researcher)
-    request_decide(request=asked, approve=True, reason="a permitted purpose", acting_user=people.officer)
+    asked = request_decide(request=asked, approve=True, reason="a permitted purpose", acting_user=people.officer)
+    run_jobs()
+    copy = asked.grant.copy
+    assert copy.is_ready, copy.error
     token = api_token_create(user=people.researcher)
     save_sign_in(SignIn(server=live_server.url, username="researcher", token=token))
     root = settings.VEILMARK_VAR / "trust-root.json"
     done = veilmark("download", "chest-1", "--out", str(tmp_path), "--trust-root", str(root), "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["digest"] == published.bundle_digest
+    assert answer["digest"] == copy.bundle_digest != published.bundle_digest
+    assert answer["verification"]["grant_id"] == str(copy.public_id)
     zipped = tmp_path / "chest-1.zip"
     assert veilmark("verify", str(zipped), "--trust-root", str(root)).returncode == 0
     assert veilmark("verify", str(zipped)).returncode == 15

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verify import verify_path
+
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.slow
 
@@ -38,7 +41,10 @@ def test_the_whole_path_ends_in_a_verified_bundle(manage, phantom_folder, tmp_pa
     (bundle,) = (path for path in (tmp_path / "releases").iterdir() if path.is_dir())
     assert json.loads((bundle / "decision.json").read_text())["outcome"] == "PASS"
     (download,) = (tmp_path / "downloads").glob("*.zip")
-    assert download.read_bytes() == bundle.with_suffix(".zip").read_bytes()
+    root = tmp_path / "trust-root.json"
+    copy = verify_path(download, trust_root=TrustRoot.read(root))
+    assert (copy.exit_code, copy.release_id) == (0, verify_path(bundle, trust_root=TrustRoot.read(root)).release_id)
+    assert copy.grant_id, "the researcher's own copy"
     assert (tmp_path / f"{bundle.name}.png").stat().st_size > 10_000, "the contact sheet"
     people = tmp_path / "demo-people.json"
     assert oct(people.stat().st_mode & 0o777) == "0o600"

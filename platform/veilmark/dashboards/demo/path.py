@@ -139,12 +139,13 @@ def download(people: People, release: Release, address: str) -> Path:
         client.accept(client.agreement())
         purpose = release.synthetic_set.training_run.cohort.purposes[0]
         asked = client.request(release.name, purpose=purpose, project="to show the whole path")
-        request_decide(
+        decided = request_decide(
             request=AccessRequest.objects.get(pk=asked.id),
             approve=True,
             reason="within the permitted purposes",
             acting_user=people[OFFICERS[0]].user,
         )
+        wait_for(decided.grant.copy.job, "preparing the researcher's copy")
         with bar("downloading") as move:
             folder = Path(settings.VEILMARK_VAR) / "downloads"
             folder.mkdir(parents=True, exist_ok=True)
