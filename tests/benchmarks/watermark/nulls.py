@@ -1,0 +1,101 @@
+"""Marks found where none are: real images that bear no mark, and synthetic nulls of the check and of z."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.benchmarks.watermark.material import SHARED
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, direct_ids
+from veilmark.provenance.watermark.code import coded_length, decode
+from veilmark.provenance.watermark.mark_id import MESSAGE_BITS, checked_id, message_bits
+from veilmark.provenance.watermark.pattern import PROFILES, pattern_for
+from veilmark.provenance.watermark.soft import correlate
+
+N_SYNTHETIC = 3_000_000
+N_DECODED = 50_000
+N_KNOWN = 1000
+SIZE = 64
+SKIN = 3000
+
+
+def report(n_full: int, processes: int) -> None:
+    """`n_full` images are searched in full with known ids, all of them at the direct stage."""
+    _check_of_random_messages()
+    _decoded_noise()
+    _correlated_noise()
+    images = np.stack(list(_unmarked()))
+    marked = sum(found is not None for part in np.array_split(images, 64) for found in direct_ids(part))
+    print(f"direct stage: {marked} of {len(images):,} unmarked real images", flush=True)  # noqa: T201 - a command
+    rows = np.linspace(0, len(images) - 1, n_full).astype(int)
+    with ProcessPoolExecutor(processes) as pool:
+        rates = list(pool.map(_full_search, images[rows], chunksize=16))
+    sum(detected for detected, _ in rates)
+
+
+def _full_search(image: NDArray[np.uint8]) -> tuple[bool, float]:
+    known = [MarkId(release=1, random=i) for i in range(N_KNOWN)]
+    got = detect_mark(image, known_ids=known)
+    return got.detected, got.false_positive_rate
+
+
+def _check_of_random_messages() -> None:
+    """Whatever a decoder hands over: how often the keyed check holds, and its first 16 bits as a test of this test."""
+    rng = np.random.default_rng(1)
+    passed = short = 0
+    for _ in range(N_SYNTHETIC // 100_000):
+        bits = rng.integers(0, 2, (100_000, MESSAGE_BITS), dtype=np.uint8)
+        numbers = np.packbits(bits[:, :64], axis=1).view(">u8").ravel()
+        true = message_bits([MarkId.from_int(int(number)) for number in numbers], PUBLIC_DETECTION_KEY)
+        agree = bits[:, 64:] == true[:, 64:]
+        passed += int(agree.all(axis=1).sum())
+        short += int(agree[:, :16].all(axis=1).sum())
+    N_SYNTHETIC / 2**16
+
+
+def _decoded_noise() -> None:
+    rng = np.random.default_rng(2)
+    passed = 0
+    for _ in range(N_DECODED // 500):
+        soft = rng.standard_normal((500, coded_length(MESSAGE_BITS)), dtype=np.float32)
+        passed += sum(checked_id(message, PUBLIC_DETECTION_KEY) is not None for message in decode(soft))
+    print(f"decoded noise: {passed} of {N_DECODED:,} pass the check", flush=True)  # noqa: T201
+
+
+def _correlated_noise() -> None:
+    """The largest z of random soft values with known ids. Each pair is one null; the threshold lies near 7.6."""
+    rng = np.random.default_rng(3)
+    messages = message_bits([MarkId(release=1, random=i) for i in range(N_KNOWN)], PUBLIC_DETECTION_KEY)
+    for profile in PROFILES:
+        pattern = pattern_for(profile, PUBLIC_DETECTION_KEY)
+        largest = 0.0
+        for _ in range(N_SYNTHETIC // N_KNOWN // 100):
+            soft = np.sin(rng.uniform(0, 2 * np.pi, (100, *pattern.pilots.shape))).astype(np.float32)
+            largest = max(largest, float(correlate(soft, messages, pattern).max()))
+        print(f"z of {N_SYNTHETIC:,} pairs, tile {profile.name}: largest {largest:.2f}", flush=True)  # noqa: T201
+
+
+def _unmarked() -> Iterator[NDArray[np.uint8]]:
+    """Grey images of 64 px: chest X-rays of three collections, brain slices, skin."""
+    for name, keys in {
+        "cxr_nih_1000/images.npz": ("images",),
+        "cxr_covid/images.npz": ("images",),
+        "brain_mri_tumor/images.npz": ("images",),
+        "pneumoniamnist/pneumoniamnist_rebuilt.npz": ("train_images", "val_images", "test_images"),
+    }.items():
+        with np.load(SHARED / name) as arrays:
+            for key in keys:
+                yield from (_at_size(Image.fromarray(image)) for image in arrays[key])
+    with zipfile.ZipFile(SHARED / "skin_ham10000" / "images_128x96.zip") as archive:
+        for name in sorted(archive.namelist())[:SKIN]:
+            yield _at_size(Image.open(io.BytesIO(archive.read(name))).convert("L"))
+
+
+def _at_size(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
