@@ -21,7 +21,15 @@ from PIL import Image, PngImagePlugin
 
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import StateError
+from veilmark.core.transparency import log_folder
 from veilmark.ledger.models import Event
+from veilmark.provenance.log.checkpoint import parse_checkpoint
+from veilmark.provenance.log.entries import image_entries
+from veilmark.provenance.log.monitor import check_log
+from veilmark.provenance.log.reader import LogFolder
+from veilmark.provenance.manifest import parse_manifest
+from veilmark.provenance.trust import TrustRoot
+from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
 from veilmark.releases.publication import release_publish
 from veilmark.releases.review import release_endorse, release_propose, release_suspend, release_vote
@@ -74,6 +82,27 @@ def test_every_file_of_the_bundle_is_signed_for(published):
     for name in ("manifest.json", "decision.json", "croissant.json", "datasheet.md", "report/report.json"):
         assert name in names
     assert sum(name.endswith(".png") for name in names) == sum(name.endswith(".dcm") for name in names) == 120
+
+
+def test_the_sites_log_holds_the_images_and_agrees_with_the_bundle(published):
+    log = LogFolder(log_folder())
+    manifest = parse_manifest((bundle_folder(published.release) / "manifest.json").read_bytes(), where="manifest")
+    head = parse_checkpoint(log.read("checkpoint"), where="checkpoint")
+    entries = image_entries(manifest.images, release_id=manifest.release_id)
+    assert log.entries(head.size - len(entries), head.size, size=head.size) == entries
+    trusted = TrustRoot.read(trust_root_path())
+    assert list(check_log(log, trusted.identities)) == []
+    checked = verify_path(bundle_zip(published.release), trust_root=trusted, checkpoint=log_folder() / "checkpoint")
+    assert checked.exit_code == 0
+
+
+def test_the_bill_of_materials_names_the_generator_and_no_private_digest(published):
+    run = published.release.synthetic_set.training_run
+    text = (bundle_folder(published.release) / "bom.json").read_text()
+    model = json.loads(text)["components"][0]
+    assert model["name"] == run.generator
+    assert model["hashes"][0]["content"] == run.generator_digest.removeprefix("sha256:")
+    assert run.card["data_digest"].removeprefix("sha256:") not in text
 
 
 def test_every_image_file_is_signed_on_its_own(published, require_program):
