@@ -24,7 +24,10 @@ from veilmark.provenance.watermark.pattern import BLOCK, pattern_for, profile_fo
 from veilmark.provenance.watermark.plane import check_images, from_blocks, intensity_range, luminance
 
 MIN_SECRET_BYTES = 32
-STRENGTH = 1.1  # root mean square of the layer, in 0..255 units of the image's own range
+# Root mean square of the layer, in 0..255 units of the image's own range: with the public mark at its strongest, an image
+# under 128 px stays at 40 dB or more, and a larger one at 41.
+STRENGTH, WEAKER = 1.1, 0.8
+_ROOMY_SIDE = 128  # pixels
 _LEAST_LEVELS = 0.5  # of stored values: below, rounding would take most of the layer away
 _N_COEFFICIENTS = 12  # the lowest AC coefficients of a block, by frequency
 _HALVINGS = 3
@@ -65,9 +68,10 @@ def trace_images(
     marks = direct_ids(images, key=key)
     height, width = images.shape[1:3]
     layers = np.stack([pattern(height, width, recipient, name, secret, key) for name in image_ids])
+    strength = STRENGTH if min(height, width) >= _ROOMY_SIDE else WEAKER
     pending = np.flatnonzero(span > 0)
     for n in range(_HALVINGS + 1):
-        candidates = _added(images[pending], layers[pending], span[pending], STRENGTH / 2**n)
+        candidates = _added(images[pending], layers[pending], span[pending], strength / 2**n)
         found = direct_ids(candidates, key=key) if len(pending) else []
         kept = np.array([got == marks[int(i)] for got, i in zip(found, pending, strict=True)], np.bool_)
         result[pending[kept]] = candidates[kept]

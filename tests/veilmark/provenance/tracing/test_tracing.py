@@ -48,11 +48,11 @@ def named(leaks: list[Leak], among: list[str] = EVERYBODY) -> list[str]:
 
 @pytest.fixture(scope="module")
 def released(make_textured: Callable[..., np.ndarray]) -> np.ndarray:
-    images = make_textured(6, 128, seed=3).astype(np.uint8)
-    return mark_images(images, ids(6)).images
+    images = make_textured(4, 128, seed=3).astype(np.uint8)
+    return mark_images(images, ids(4)).images
 
 
-@pytest.mark.parametrize("size", [64, 72, 128])
+@pytest.mark.parametrize("size", [64, 72])
 @pytest.mark.parametrize(("maximum", "kind"), [(255, np.uint8), (4095, np.uint16), (65535, np.uint16), (40, np.uint8)])
 def test_grey_images_of_every_depth_carry_the_layer(make_textured, size: int, maximum: int, kind: type) -> None:
     images = make_textured(2, size, seed=size, maximum=maximum).astype(kind)
@@ -183,8 +183,9 @@ COLLUSIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("collude", COLLUSIONS.values(), ids=COLLUSIONS.keys())
 def test_two_who_collude_are_both_named_and_nobody_else(released, collude) -> None:
-    leaked = collude(copy_for(ALICE, released), copy_for(BOB, released))
-    assert sorted(named(leaks_of(leaked, released))) == [ALICE, BOB]
+    originals = released[:2]
+    leaked = collude(copy_for(ALICE, originals), copy_for(BOB, originals))
+    assert sorted(named(leaks_of(leaked, originals))) == [ALICE, BOB]
 
 
 def other_secret(released: np.ndarray) -> np.ndarray:
@@ -243,7 +244,7 @@ def test_the_same_leak_twice_says_no_more_than_once(released) -> None:
 def test_innocent_scores_are_as_the_bound_says(released) -> None:
     """By Hoeffding's inequality z of an innocent recipient exceeds t with probability at most exp(-t^2 / 2)."""
     leaks = leaks_of(np.stack([coded("JPEG", 50)(image) for image in copy_for(ALICE, released)[:2]]), released[:2])
-    innocent = [f"innocent-{i}" for i in range(3000)]
+    innocent = [f"innocent-{i}" for i in range(2000)]
     z = np.concatenate([scores_of([leak], innocent, secret=SECRET) for leak in leaks])
     assert 0.9 < z.std() < 1.1
     for t in (1.0, 2.0, 3.0):
@@ -256,7 +257,7 @@ def test_the_threshold_grows_with_the_recipients_tried() -> None:
 
 
 def test_a_mark_is_still_found_after_compression(released) -> None:
-    for image, mark in zip(copy_for(ALICE, released), ids(6), strict=True):
+    for image, mark in zip(copy_for(ALICE, released), ids(4), strict=True):
         assert detect_mark(coded("JPEG", 50)(image)).id == mark
 
 
