@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -18,6 +18,10 @@ from audits.bench.cells import NONE, CellResult, read_results
 from audits.console import one_line_errors, progress_bar
 from audits.files import require_writable
 from generators.privacy import DEFAULT_DELTA
+
+if TYPE_CHECKING:
+    from audits.bench.asking import Ask
+    from audits.bench.datasets import Wish
 
 MANY = {"--epsilon", "--rows", "--generators", "--generator", "--set"}
 
@@ -68,7 +72,6 @@ def bench_command(  # noqa: PLR0913 - one argument an option
     """Compare generators on one cohort: use, likeness, epsilon spent, time and memory of each."""
     from audits.bench.asking import Ask, parse_settings, wanted_rows  # noqa: PLC0415 - torch: the other commands need none
     from audits.bench.datasets import Wish  # noqa: PLC0415 - torch: the other commands need none
-    from audits.bench.running import run_cells  # noqa: PLC0415 - torch: the other commands need none
 
     require_writable(out)
     read_results(out)
@@ -86,18 +89,9 @@ def bench_command(  # noqa: PLR0913 - one argument an option
         accountant=accountant,
         device=device,
     )
-    if splits < 1:
-        raise AuditError(f"is {splits}", where="splits", remedy="ask for at least 1")
-    wish = Wish(
-        size=size,
-        n_phantoms=subjects,
-        cap=cap,
-        columns={"label": label, "subject": subject, "sex": sex, "age": age},
-    )
-    work = [ask.work(replace(wish, split_seed=split)) for split in range(split_seed, split_seed + splits)]
-    with progress_bar("checking the arms") as progress:
-        results = run_cells(work, out=out, progress=progress, command=_command_line())
-    _print(results, out, as_json=as_json)
+    columns = {"label": label, "subject": subject, "sex": sex, "age": age}
+    wish = Wish(size=size, n_phantoms=subjects, cap=cap, columns=columns, split_seed=split_seed)
+    _print(_compare(ask, wish, n_splits=splits, out=out), out, as_json=as_json)
 
 
 @one_line_errors
@@ -109,6 +103,17 @@ def table_command(
         if not path.is_file():
             raise AuditError("no such file", where=str(path), remedy="give a file that `bench` wrote")
     _print_table([result for path in results for result in read_results(path)])
+
+
+def _compare(ask: Ask, wish: Wish, *, n_splits: int, out: Path) -> Sequence[CellResult]:
+    """Every cell of each split, the wish's own first."""
+    from audits.bench.running import run_cells  # noqa: PLC0415 - torch: the other commands need none
+
+    if n_splits < 1:
+        raise AuditError(f"is {n_splits}", where="splits", remedy="ask for at least 1")
+    work = [ask.work(replace(wish, split_seed=wish.split_seed + i)) for i in range(n_splits)]
+    with progress_bar("checking the arms") as progress:
+        return run_cells(work, out=out, progress=progress, command=_command_line())
 
 
 def _command_line() -> str:
