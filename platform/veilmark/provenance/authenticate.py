@@ -61,7 +61,7 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
         has_our_envelope=statement is not None,
         is_signed=is_signed,
         is_recalled=is_recalled,
-        proven_time=proven_time,
+        proven_time=proven_time if statement else None,  # of a stranger's envelope it would say nothing
         problems=tuple(problems),
     )
 

@@ -362,6 +362,12 @@ def test_a_bad_stamp_makes_a_bundle_no_longer_authentic(stamped, pinned, publish
         assert [problem.where for problem in result.problems] == [STAMP_NAME]
 
 
+def test_the_time_of_a_strangers_envelope_is_not_told(stamped: Path, pinned: TrustRoot, make_signer) -> None:
+    stranger = replace(pinned, identities=(make_signer(99).public(created_at="2026-11-21T09:30:00Z"),))
+    result = verify_path(stamped, trust_root=stranger)
+    assert (result.verdict, result.proven_time) == (Verdict.UNDETERMINED, None)
+
+
 def test_an_envelope_swapped_under_its_stamp_is_found(stamped: Path, pinned: TrustRoot, other_release) -> None:
     shutil.copy(other_release.bundle.folder / RELEASE_ENVELOPE, stamped / RELEASE_ENVELOPE)
     result = verify_path(stamped, trust_root=pinned)
