@@ -217,8 +217,3 @@ def file_digest(release: Release) -> str:
     """`sha256:<hex>` of the zip as it lies on disk."""
     with bundle_zip(release).open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
-def bundle_is_whole(release: Release) -> bool:
-    """Whether the zip on disk is the one that verified when it was published."""
-    return bundle_zip(release).is_file() and file_digest(release) == release.bundle_digest != ""

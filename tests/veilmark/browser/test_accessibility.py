@@ -25,6 +25,7 @@ PAGES = {
         "/releases/{release}/",
         "/releases/{release}/endorse/",
         "/access/requests/{request}/",
+        "/access/leaks/",
         "/ledger/",
     ],
     "clinician": ["/", "/reader-studies/", "/releases/"],

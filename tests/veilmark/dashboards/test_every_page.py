@@ -60,6 +60,7 @@ PAGES = {
     "/access/requests/{request}/decide/": OFFICER,
     "/access/grants/{grant}/": (NO, OK, NO, OK, OK),
     "/access/grants/{grant}/revoke/": OFFICER,
+    "/access/leaks/": OFFICER,
     "/ledger/": (NO, OK, NO, NO, OK),
     "/jobs/": OPERATOR,
     "/people/": OPERATOR,
