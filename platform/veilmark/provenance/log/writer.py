@@ -7,7 +7,6 @@ dies before `checkpoint` follows.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -122,6 +121,8 @@ def _one_writer(folder: Path) -> Iterator[None]:
 
 
 def _try_lock(handle: int) -> bool:
+    import fcntl  # noqa: PLC0415 - only writers need it, and verifiers may run where there is none
+
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
