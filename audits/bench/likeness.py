@@ -100,7 +100,7 @@ def audited_epsilon(arms: AuditInput, *, delta: float) -> tuple[float | None, st
     details: dict[str, object] = {m.name: {"auc": m.value, **m.details} for m in measured}
     if known:
         return max(known), "", details
-    return None, str(measured[0].reason or measured[0].details.get("why", "")), details
+    return None, str(measured[0].reason or measured[0].details.get("why_not_1pct", "")), details
 
 
 def _bound(measured: Measurement, *, delta: float) -> float | None:

@@ -17,11 +17,11 @@ from audits.embeddings import raw_pixels
 from audits.neighbours import nearest, nearest_query, squared_distances
 from audits.pixels import Floats, Greys, GreyView
 from audits.planted import stored_noisy
+from audits.rates import rates
 from audits.registry import audit
-from audits.stats import Doubles, auc, auc_interval, auc_p_value, clopper_pearson, n_above_rate, rows_by_subject
+from audits.stats import Doubles, auc, auc_interval, auc_p_value, rows_by_subject
 from generators.data import ImageSet
 
-MIN_FOR_RATE = 100
 # Of the median squared distance to the nearest control image: narrow, so that one close image outweighs a crowd.
 KERNEL_WIDTH = 0.2
 N_AT_ONCE = 2048
@@ -159,7 +159,7 @@ def _measure(attack: _Attack, arms: _Arms, *, seed: int) -> Measurement:
         baseline=0.5,
         positive_control=planted,
         negative_control=innocent,
-        details=_rate_at_one_percent(members, others),
+        details=rates(members, others),
         internal={"member_scores": np.round(members, 4).tolist(), "other_scores": np.round(others, 4).tolist()},
     )
 
@@ -197,12 +197,3 @@ def _verdict(low: float, planted: float, innocent: float, sizes: tuple[int, int]
     if auc_interval(planted, *sizes)[0] <= 0.5:
         return Status.NO_POWER, f"copies of half the members were not detected (AUC {planted:.2f})"
     return Status.NOT_DETECTED, ""
-
-
-def _rate_at_one_percent(members: Doubles, others: Doubles) -> dict[str, object]:
-    """True positive rate at 1 % false alarms with its exact interval, where enough others set the threshold."""
-    if len(others) < MIN_FOR_RATE:
-        return {"tpr_at_1pct": None, "why": f"needs {MIN_FOR_RATE} people in holdout, there are {len(others)}"}
-    found = n_above_rate(members, others, 0.01)
-    low, high = clopper_pearson(found, len(members))
-    return {"tpr_at_1pct": found / len(members), "tpr_ci_low": low, "tpr_ci_high": high}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audits.sampling import some_of
-from audits.stats import Doubles, Interval, auc, auc_interval, clopper_pearson, n_above_rate, rows_by_subject
+from audits.stats import Doubles, Interval, auc, auc_interval, rows_by_subject
 from generators.data import ImageSet
 from generators.scoring.base import ImageScorer
 
@@ -20,7 +20,6 @@ MOST_PEOPLE = 2000
 # How much of the difficulty is taken off. The whole is best against weights that hardly remember, none against weights
 # that know every member as well as any other: half loses little in either case.
 CALIBRATION = 0.5
-ROC_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,26 +128,6 @@ def likelihood_ratio(scores: Doubles, shadows: Doubles) -> Doubles:
     """
     spread = float(np.sqrt(np.mean(np.var(shadows, axis=0, ddof=1)) * (1 + 1 / len(shadows))))
     return np.asarray((scores - shadows.mean(axis=0)) / max(spread, 1e-12), dtype=np.float64)
-
-
-def rates(found: Found) -> dict[str, object]:
-    """True positive rates at false alarms of 1 % and .1 % with exact intervals, where enough others set them; the ROC.
-
-    The ROC is {false alarm rate: members found}, at rates that the number of others can show.
-    """
-    n_others = len(found.others)
-    figures: dict[str, object] = {}
-    for name, rate in (("1pct", 0.01), ("0.1pct", 0.001)):
-        if n_others * rate < 1:
-            figures |= {f"tpr_at_{name}": None, f"why_not_{name}": f"needs {round(1 / rate)} people, not {n_others}"}
-            continue
-        k = n_above_rate(found.members, found.others, rate)
-        low, high = clopper_pearson(k, len(found.members))
-        figures |= {f"tpr_at_{name}": k / len(found.members), f"tpr_at_{name}_low": low, f"tpr_at_{name}_high": high}
-    shown = [rate for rate in ROC_RATES if n_others * rate >= 1]
-    return figures | {
-        "roc": {f"{rate:g}": n_above_rate(found.members, found.others, rate) / len(found.members) for rate in shown}
-    }
 
 
 def _best(scores: Doubles, images: ImageSet) -> Doubles:

@@ -12,7 +12,8 @@ from scipy import special
 
 from audits.base import AuditError, AuditInput, Law, Measurement, ReleaseMode, Status
 from audits.checks import CONTROL_CONFIDENCE, same_source, too_few, unseen_arms
-from audits.shadows.attack import N_STEPS, Arms, Found, loss_attack, rates, ratio_attack
+from audits.rates import rates
+from audits.shadows.attack import N_STEPS, Arms, Found, loss_attack, ratio_attack
 from audits.shadows.training import Spread, plan_shadows, train_shadows
 from audits.stats import auc_p_value
 from generators.base import GeneratorCard, GeneratorError
@@ -159,7 +160,7 @@ def _measure(name: str, found: Found, attacked: _Attacked, **counted: int) -> Me
         positive_control=found.planted,
         negative_control=found.innocent,
         details={
-            **rates(found),
+            **rates(found.members, found.others),
             "n_planted": found.n_planted,
             "card_names_these_images": attacked.named,
             "family": attacked.card.name,

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from audits.base import AuditError, AuditInput, Law, ReleaseMode, Status
 from audits.page import render_html
 from audits.privacy.weights_membership import weights_membership
+from audits.rates import rates
 from audits.registry import run_audits
 from audits.report import Audience
 from audits.shadows import attack
-from audits.shadows.attack import Found, likelihood_ratio, rates
+from audits.shadows.attack import Found, likelihood_ratio
 from audits.shadows.command import weights_command
 from audits.shadows.measuring import Shadows
 from audits.shadows.training import in_processes, plan_shadows, train_shadow, train_shadows
@@ -244,10 +245,9 @@ def test_the_ratio_is_a_standard_gaussian_for_strangers() -> None:
 
 def test_rates_are_given_where_enough_others_set_them() -> None:
     members, others = np.linspace(0, 1, 200) + 0.5, np.linspace(0, 1, 1000)
-    found = Found(members=members, others=others, planted=1.0, n_planted=50, innocent=0.5)
-    figures = rates(found)
+    figures = rates(members, others)
     assert figures["tpr_at_1pct"] == pytest.approx((members > others[-11]).mean())
     assert float(figures["tpr_at_0.1pct_low"]) < float(figures["tpr_at_0.1pct"])  # type: ignore[arg-type]
-    few = rates(replace(found, others=others[:150]))
+    few = rates(members, others[:150])
     assert few["tpr_at_0.1pct"] is None
     assert set(few["roc"]) == {"0.01", "0.03", "0.1", "0.3"}  # type: ignore[call-overload]
