@@ -24,8 +24,8 @@ from veilmark.provenance.watermark.pattern import BLOCK, pattern_for, profile_fo
 from veilmark.provenance.watermark.plane import check_images, from_blocks, intensity_range, luminance
 
 MIN_SECRET_BYTES = 32
-# Root mean square of the layer, in 0..255 units of the image's own range: with the public mark at its strongest, an image
-# under 128 px stays at 40 dB or more, and a larger one at 41.
+# Root mean square of the layer, in 0..255 units of the image's own range: with the public mark at its strongest, an
+# image under 128 px stays at 40 dB or more, and a larger one at 41.
 STRENGTH, WEAKER = 1.1, 0.8
 _ROOMY_SIDE = 128  # pixels
 _LEAST_LEVELS = 0.5  # of stored values: below, rounding would take most of the layer away
