@@ -87,7 +87,14 @@ def training_run(people: Any, cohort: Any) -> Any:
         state="done",
         spent_epsilon=4.0,
         generator_digest=f"sha256:{'2' * 64}",
-        card={"spend": asdict(spend), "labels": cohort.labels, "sexes": ["F", "M"], "age_groups": []},
+        card={
+            "config": {},
+            "public_data": [],
+            "spend": asdict(spend),
+            "labels": cohort.labels,
+            "sexes": ["F", "M"],
+            "age_groups": [],
+        },
     )
     for record in (spend_reserve, spend_settle):
         arguments = {"planned": spend, "cohort_id": cohort.pk} if record is spend_reserve else {"spent": spend}
