@@ -6,6 +6,8 @@ J. G. Proakis, Digital Communications, table of rate-1/3 codes of maximum free d
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,6 +67,7 @@ def _trace_back(came_from_upper: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return bits[:, : n_steps - MEMORY]
 
 
+@lru_cache(maxsize=1)
 def _branch_signs() -> NDArray[np.float32]:
     """[3, 2 * 128 * 2]: +1 where the branch (upper or lower predecessor, j, bit) sends 0, -1 where it sends 1."""
     upper, j, bit = np.meshgrid(np.arange(2), np.arange(128), np.arange(2), indexing="ij")

@@ -23,7 +23,7 @@ _MAX_DEGREES = 3.0
 _MAX_SHIFT_AT_EDGE = 0.4  # pixels that a hypothesis may be off at the image's edge
 _MAX_ROTATED_SIDE = 256  # a multiple of every tile; the middle of a large image is enough, and keeps the search short
 _SATURATED = 2.0  # of 255: so near the darkest or brightest value, a pixel was clipped
-_KEPT = 64
+_KEPT = 32  # of each view; no stage decodes more
 
 
 def _gains(lowest: float, highest: float, ratio: float) -> NDArray[np.float32]:
@@ -90,7 +90,7 @@ def by_orientation(searched: Searched, pattern: Pattern) -> Hypotheses:
 
 def by_offset(searched: Searched, pattern: Pattern) -> Hypotheses:
     """Cropped."""
-    return displaced(searched.image, pattern, _CROPPED)
+    return displaced(searched.image, pattern, _CROPPED, _KEPT)
 
 
 def by_rotation(searched: Searched, pattern: Pattern) -> Hypotheses:
@@ -110,7 +110,7 @@ def by_scale(searched: Searched, pattern: Pattern) -> Hypotheses:
 def by_rotation_and_offset(searched: Searched, pattern: Pattern) -> Hypotheses:
     """Rotated and cropped. The largest tile repeats every bit, so it bears coarser steps, and needs them most."""
     views = searched.turned[:: max(1, pattern.profile.tile // 10)]
-    return joined((displaced(view, pattern, _TURNED_AND_CROPPED).best(_KEPT) for view in views), pattern)
+    return joined((displaced(view, pattern, _TURNED_AND_CROPPED, _KEPT) for view in views), pattern)
 
 
 def _is_usual(scale: float) -> bool:

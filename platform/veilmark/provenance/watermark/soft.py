@@ -56,14 +56,25 @@ def in_place(
     return Hypotheses(folded=folded, score=(flat @ pattern.pilots.ravel()) / _norm(flat))
 
 
-def displaced(image: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.float32]) -> Hypotheses:
+def displaced(image: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.float32], n: int) -> Hypotheses:
     """A part [H, W] of a marked image: each of 64 offsets inside a block, each shift by blocks inside the tile.
 
-    Of each offset only the best few are kept.
+    The best `n` are shifted back. The pilots tell a shift only up to their period: where the tile is longer, each
+    shift of the tile that agrees is a hypothesis.
     """
     offsets = [(dy, dx) for dy in range(BLOCK) for dx in range(BLOCK) if min(image[dy:, dx:].shape) >= BLOCK]
-    parts = (_shifted(_soft_tiles(image[None, dy:, dx:], pattern, gains), pattern) for dy, dx in offsets)
-    return joined(parts, pattern)
+    found = [s for dy, dx in offsets for s in _shifts(_soft_tiles(image[None, dy:, dx:], pattern, gains), pattern)]
+    tile, period = pattern.profile.tile, pattern.profile.period
+    n_alike = (tile // period) ** 2
+    best = sorted(found, key=lambda shift: -shift.score)[: max(1, n // n_alike)]
+    turned = [
+        np.roll(shift.folded, (-shift.rows - down, -shift.columns - right), axis=(0, 1))
+        for shift in best
+        for down in range(0, tile, period)
+        for right in range(0, tile, period)
+    ]
+    score = np.repeat(np.array([shift.score for shift in best], np.float32), n_alike)
+    return Hypotheses(folded=np.stack(turned), score=score)
 
 
 def correlate(folded: NDArray[np.float32], messages: NDArray[np.uint8], pattern: Pattern) -> NDArray[np.float32]:
@@ -109,23 +120,27 @@ def _folded(soft: NDArray[np.float32], period: int) -> NDArray[np.float32]:
     return folded
 
 
-def _shifted(folded: NDArray[np.float32], pattern: Pattern) -> Hypotheses:
-    """The tiles [K, ...] that agree best with the pilots after a circular shift by whole blocks, shifted so.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Shift:
+    """One tile [tile, tile, n_slots] that lies `rows`, `columns` of blocks further, as far as the pilots tell."""
 
-    The pilots tell a shift only up to their period: where the tile is longer, each shift of the tile is a hypothesis.
-    """
-    tile, period = pattern.profile.tile, pattern.profile.period
+    folded: NDArray[np.float32]
+    rows: int
+    columns: int
+    score: float
+
+
+def _shifts(folded: NDArray[np.float32], pattern: Pattern) -> list[_Shift]:
+    """The few of tiles [K, ...] that agree best with the pilots after a circular shift by whole blocks."""
+    period = pattern.profile.period
     agreement = _folded(folded, period).reshape(len(folded), -1) @ pattern.shifted_pilots
     score = agreement.max(axis=1) / _norm(folded.reshape(len(folded), -1))
     kept = np.argsort(-score, kind="stable")[:_SHIFTED_KEPT]
-    starts = [(k, *divmod(int(agreement[k].argmax()), period)) for k in kept]
-    turned = [
-        np.roll(folded[k], (-y - down, -x - right), axis=(0, 1))
-        for k, y, x in starts
-        for down in range(0, tile, period)
-        for right in range(0, tile, period)
+    starts = [divmod(int(agreement[k].argmax()), period) for k in kept]
+    return [
+        _Shift(folded=folded[k], rows=rows, columns=columns, score=float(score[k]))
+        for k, (rows, columns) in zip(kept, starts, strict=True)
     ]
-    return Hypotheses(folded=np.stack(turned), score=np.repeat(score[kept], (tile // period) ** 2))
 
 
 def _norm(flat: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -65,11 +65,11 @@ def test_a_low_contrast_image_takes_a_longer_step_at_the_same_change(make_textur
     ],
 )
 def test_real_images_are_read_blind(chest_images, size: int, attack: str, least: float) -> None:
-    n = {64: 10, 128: 5, 256: 2}[size]
+    n = {64: 10, 128: 4, 256: 1}[size]
     assert recovered(at_size(chest_images[13::90][:n], size), attack) >= least
 
 
-@pytest.mark.parametrize(("size", "other"), [(64, 128), (128, 96), (256, 128), (128, 224)])
+@pytest.mark.parametrize(("size", "other"), [(64, 128), (128, 96), (256, 128)])
 def test_an_image_of_another_usual_size_is_brought_back(chest_images, size: int, other: int) -> None:
     images = at_size(chest_images[17::200][:3], size)
     marked = mark_images(images, ids(3)).images
