@@ -141,6 +141,7 @@ _AUDITS = (
     _rate("mark_detected_rate", "marked images in which the mark was found", "audit run"),
     _rate("mark_detected_rate_lower", "lower bound of mark_detected_rate", "audit run, EU AI Act 50(2)"),
     _count("mark_n", "images", "images searched for the mark", "audit run"),
+    _flag("mark_survives", "marks of a sample survive the built-in attacks", "synthetic set, EU AI Act 50(2)"),
 )
 
 _RELEASE = (

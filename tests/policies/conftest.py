@@ -43,6 +43,7 @@ GOOD: dict[str, object] = {
     "mark_detected_rate": 1.0,
     "mark_detected_rate_lower": 0.98,
     "mark_n": 300,
+    "mark_survives": True,
     "n_endorsers": 2,
     "endorsers_independent": True,
     "endorsement_age_minutes": 1.5,

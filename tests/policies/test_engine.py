@@ -34,6 +34,7 @@ FAILS = {
     "no purposes": ({"purposes": []}, "purposes"),
     "licence": ({"licence_permits_derivatives": False}, "licence-derivatives"),
     "mark": ({"mark_detected_rate_lower": 0.94}, "mark"),
+    "mark that an attack removes": ({"mark_survives": False}, "mark-survives"),
     "one approver": ({"n_endorsers": 1}, "two-endorsers"),
     "custodian endorses": ({"endorsers_independent": False}, "separation-of-duties"),
     "old password": ({"endorsement_age_minutes": 5.1}, "re-authenticated"),

@@ -118,6 +118,7 @@ def synthetic_set(people: Any, training_run: Any) -> Any:
         generator_digest=training_run.generator_digest,
         content_root=CONTENT_ROOT,
         n_mark_detected=400,
+        mark_survival={"passes": True, "n_tried": 100, "attacks": []},
         state="done",
     )
     AuditRun.objects.create(

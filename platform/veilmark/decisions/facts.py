@@ -104,6 +104,7 @@ def _mark_facts(synthetic_set: SyntheticSet) -> Facts:
         "mark_detected_rate": found / n,
         "mark_detected_rate_lower": clopper_pearson(found, n)[0],
         "mark_n": n,
+        "mark_survives": synthetic_set.mark_survival.get("passes"),
     }
 
 

@@ -49,6 +49,7 @@ class SyntheticSetSerializer(serializers.ModelSerializer[SyntheticSet]):
             "generator_digest",
             "content_root",
             "n_mark_detected",
+            "mark_survival",
             "state",
             "error",
             "progress",

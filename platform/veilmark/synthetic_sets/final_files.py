@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ from veilmark.provenance.digests import content_digest
 from veilmark.provenance.files import FinalImage, read_final
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.proofs import content_tree, root_digest
-from veilmark.provenance.watermark import detect_mark
+from veilmark.provenance.watermark import MarkId, detect_mark, mark_survival
 from veilmark.synthetic_sets.models import SyntheticSet
 from veilmark.synthetic_sets.selectors import set_folder
 
@@ -88,6 +88,21 @@ def n_marks_found(prepared: PreparedImages) -> int:
         detection = detect_mark(_read(prepared, row).pixels) if entry.mark_id else None
         found += detection is not None and detection.id is not None and detection.id.hex == entry.mark_id
     return found
+
+
+def marks_after_attacks(prepared: PreparedImages, *, seed: int) -> dict[str, object]:
+    """What the built-in attacks leave of the marks of a random sample, for `SyntheticSet.mark_survival`.
+
+    `passes` is False where an image of the set bears no mark: there is nothing that could survive.
+    """
+    marked = [row for row, entry in enumerate(prepared.draft.images) if entry.mark_id]
+    if len(marked) < len(prepared.draft.images):
+        return {"passes": False, "n_tried": 0, "attacks": []}
+    images = np.stack([_read(prepared, row).pixels for row in marked])
+    ids = [MarkId.from_hex(entry.mark_id) for entry in prepared.draft.images]
+    survival = mark_survival(images, ids, seed=seed)
+    attacks = [asdict(attack) for attack in survival.attacks]
+    return {"passes": survival.passes, "n_tried": survival.n_tried, "attacks": attacks}
 
 
 def contact_sheet(synthetic_set: SyntheticSet) -> bytes:

@@ -24,6 +24,7 @@ class SyntheticSet(Work):
     generator_digest = models.CharField(max_length=71)
     content_root = models.CharField(max_length=71, blank=True)
     n_mark_detected = models.PositiveIntegerField(null=True)
+    mark_survival = models.JSONField(default=dict, help_text="what an attack suite left of the marks of a sample")
 
     class Meta:
         ordering = ["-created_at"]

@@ -27,7 +27,7 @@ from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.synthetic_sets.counts import even_cells, require_size
-from veilmark.synthetic_sets.final_files import n_marks_found
+from veilmark.synthetic_sets.final_files import marks_after_attacks, n_marks_found
 from veilmark.synthetic_sets.models import MAX_SERIAL, SyntheticSet
 from veilmark.synthetic_sets.selectors import set_folder
 from veilmark.training_runs.models import TrainingRun
@@ -145,13 +145,19 @@ def _metadata(synthetic_set: SyntheticSet, images: ImageSet) -> list[ImageMetada
 
 def _finish(synthetic_set: SyntheticSet, prepared: PreparedImages) -> None:
     n_found = n_marks_found(prepared)
+    survival = marks_after_attacks(prepared, seed=synthetic_set.seed)
     with transaction.atomic():
         synthetic_set.content_root = prepared.merkle_root
         synthetic_set.n_mark_detected = n_found
+        synthetic_set.mark_survival = survival
         synthetic_set.state = WorkState.DONE
         synthetic_set.finished_at = timezone.now()
         synthetic_set.save()
-        payload = {"content_root": prepared.merkle_root, "n_mark_detected": n_found}
+        payload = {
+            "content_root": prepared.merkle_root,
+            "n_mark_detected": n_found,
+            "mark_survives": survival["passes"],
+        }
         event_append(
             kind="synthetic_set:finished", actor=synthetic_set.created_by, subject=synthetic_set, payload=payload
         )

@@ -43,8 +43,16 @@ def test_the_report_is_of_these_files(walked):
     assert run.report_digest.startswith("sha256:")
     names = {row["name"].partition(".")[0] for row in run.report["measurements"]}
     assert names >= {"nearest_copies", "membership_inference", "train_on_synthetic", "group_gaps"}
+    assert "weights_membership" not in names, "the weights are not released"
     for row in run.report["measurements"]:
         assert {"status", "value", "ci_low", "ci_high", "confidence_level", "n", "baseline"} <= set(row)
+
+
+def test_the_generator_is_asked_for_its_rarest_people(walked):
+    rows = {row["name"]: row for row in walked.audit_run.report["measurements"]}
+    asked = rows["rare_cell_extraction.label"]
+    assert asked["release_mode"] == "query"
+    assert asked["status"] in ("not_detected", "no_power"), asked.get("reason")
 
 
 def test_the_publishable_form_says_less(walked):

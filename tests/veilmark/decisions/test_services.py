@@ -68,6 +68,11 @@ def forget_mark(walked: Any) -> None:
     walked.synthetic_set.save()
 
 
+def forget_attacks(walked: Any) -> None:
+    walked.synthetic_set.mark_survival = {}
+    walked.synthetic_set.save()
+
+
 def forget(family: str) -> Any:
     def change(walked: Any) -> None:
         rows = walked.audit_run.report["measurements"]
@@ -87,6 +92,7 @@ def lose_power(walked: Any) -> None:
 MISSING = {
     "licence-derivatives": forget_licence,
     "mark": forget_mark,
+    "mark-survives": forget_attacks,
     "copies": forget("nearest_copies"),
     "membership": forget("membership_inference"),
     "utility": forget("train_on_synthetic"),

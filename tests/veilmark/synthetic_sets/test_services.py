@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.watermark import detect_mark
 from veilmark.synthetic_sets.counts import even_cells, parse_cells
-from veilmark.synthetic_sets.final_files import contact_sheet, read_final_set
+from veilmark.synthetic_sets.final_files import contact_sheet, marks_after_attacks, read_final_set
 from veilmark.synthetic_sets.models import SyntheticSet
 from veilmark.synthetic_sets.selectors import set_folder, synthetic_sets_visible
 from veilmark.synthetic_sets.services import synthetic_set_create
@@ -81,6 +82,21 @@ def test_the_mark_is_found_in_the_final_files(walked):
     assert found.id is not None
     assert found.id.hex == prepared.draft.images[0].mark_id
     assert prepared.draft.mark_release == walked.synthetic_set.serial
+
+
+def test_attacks_were_tried_on_a_hundred_marked_images(walked):
+    survival = walked.synthetic_set.mark_survival
+    assert survival["passes"] is True
+    assert survival["n_tried"] == 100
+    assert {"JPEG 50", "flip", "crop 10 %"} <= {row["attack"] for row in survival["attacks"]}
+    assert all(row["found"] >= 90 for row in survival["attacks"])
+
+
+def test_a_set_with_an_image_that_holds_no_mark_survives_nothing(walked):
+    prepared = PreparedImages.read(set_folder(walked.synthetic_set))
+    bare = [replace(prepared.draft.images[0], mark_id=""), *prepared.draft.images[1:]]
+    without = replace(prepared, draft=replace(prepared.draft, images=bare))
+    assert marks_after_attacks(without, seed=0) == {"passes": False, "n_tried": 0, "attacks": []}
 
 
 def test_every_png_says_that_it_is_synthetic(walked):
