@@ -17,12 +17,15 @@ from generators.base import Progress
 from veilmark.audit_runs.services import report_page
 from veilmark.core.errors import IntegrityError, StateError
 from veilmark.core.keys import site_identity
-from veilmark.core.transparency import site_log
+from veilmark.core.transparency import log_append, site_log
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import Bundle, write_bundle, write_recall
+from veilmark.provenance.digests import digest_of
 from veilmark.provenance.documents import Evidence, GeneratorInfo, ReleaseInfo
+from veilmark.provenance.layout import RECALL_NAME
+from veilmark.provenance.log.entries import statement_entry
 from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.source import zip_bundle
@@ -61,13 +64,15 @@ def release_publish(*, release: Release, progress: Progress) -> None:
 
 
 def release_recall(*, release: Release) -> None:
-    """Put a signed recall into the bundle of a revoked release: whoever verifies it from now on is told."""
+    """Put a signed recall into the bundle of a revoked release, and into the log: whoever verifies it is told."""
     where = f"release {release.name}"
     if release.state != ReleaseState.REVOKED:
         raise StateError(f"is {release.get_state_display()}", where=where, remedy="revoke it first")
     recalled_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     signer = site_identity()
     write_recall(bundle_folder(release), signer=signer, reason=release.state_reason, recalled_at=recalled_at)
+    recall = (bundle_folder(release) / RECALL_NAME).read_bytes()
+    log_append([statement_entry(release_id=release.synthetic_set.public_id, digest=digest_of(recall))])
     _zip(release)
     with transaction.atomic():
         release.bundle_digest = file_digest(release)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -16,15 +17,20 @@ from typing import Any
 import c2pa
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from dilithium_py.ml_dsa import ML_DSA_65
 from django.utils import timezone
 from PIL import Image, PngImagePlugin
 
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import StateError
 from veilmark.core.transparency import log_folder
+from veilmark.crypto.base import Algorithm
 from veilmark.ledger.models import Event
+from veilmark.provenance.digests import digest_of
 from veilmark.provenance.log.checkpoint import parse_checkpoint
-from veilmark.provenance.log.entries import image_entries
+from veilmark.provenance.log.entries import image_entries, statement_entry
 from veilmark.provenance.log.monitor import check_log
 from veilmark.provenance.log.reader import LogFolder
 from veilmark.provenance.manifest import parse_manifest
@@ -122,6 +128,23 @@ def test_every_image_file_is_signed_on_its_own(published, require_program):
     dcmsign = require_program("dcmsign", "dcmtk")
     command = [dcmsign, "--verify", "+rc", "+cf", root, images / f"{names[0]}.dcm"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_openssl_and_a_second_ml_dsa_accept_the_release(published, tmp_path, require_program):
+    """What a receiver who trusts none of this code can do: the envelope and the pinned keys are all it takes."""
+    openssl = require_program("openssl", "openssl")
+    envelope = json.loads((bundle_folder(published.release) / "envelopes" / "release.json").read_bytes())
+    kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"])
+    message = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    first, second = (base64.b64decode(row["sig"]) for row in envelope["signatures"])
+    (identity,) = TrustRoot.read(trust_root_path()).identities
+    key = Ed25519PublicKey.from_public_bytes(identity.keys[Algorithm.ED25519])
+    (tmp_path / "key.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (tmp_path / "message").write_bytes(message)
+    (tmp_path / "signature").write_bytes(first)
+    command = [openssl, "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", "key.pem", "-sigfile", "signature"]
+    assert subprocess.run([*command, "-in", "message"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert ML_DSA_65.verify(identity.keys[Algorithm.ML_DSA_65], message, second)
 
 
 def files_of(published: Any) -> list[Path]:
@@ -260,6 +283,11 @@ def test_two_officers_recall_it_and_a_receiver_is_told(published, run_jobs):
         result = verify(path)
         assert result.returncode == 13, result.stdout
         assert "recalled" in result.stdout
+    log = LogFolder(log_folder())
+    head = parse_checkpoint(log.read("checkpoint"), where="checkpoint")
+    recall = digest_of((bundle_folder(release) / "recall.json").read_bytes())
+    entry = statement_entry(release_id=release.synthetic_set.public_id, digest=recall)
+    assert log.entries(head.size - 1, head.size, size=head.size) == [entry], "the whole world may know of the recall"
     assert Event.objects.latest("sequence").kind in ("release:recalled", "job:done")
 
 
