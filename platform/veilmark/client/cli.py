@@ -6,6 +6,7 @@ import typer
 
 from veilmark.client.commands import app as commands
 from veilmark.client.errors import ClientError
+from veilmark.client.log import app as log
 from veilmark.client.trust import app as trust
 from veilmark.client.verify import verify
 from veilmark.provenance.command_line import run
@@ -15,6 +16,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(commands)
 app.command()(verify)
 app.add_typer(trust, name="trust")
+app.add_typer(log, name="log")
 
 
 @app.callback()

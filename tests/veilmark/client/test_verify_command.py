@@ -118,6 +118,31 @@ def test_a_recalled_release(site: Path, tmp_path: Path) -> None:
     assert run("verify", site / "bundle", *root, "--revoked", "demo").returncode == 13
 
 
+def test_a_copy_of_the_log_is_checked_by_anybody(site: Path, tmp_path: Path) -> None:
+    root = ("--trust-root", site / "trust-root.json")
+    result = run("log", "check", site / "log", *root, "--checkpoint", site / "bundle" / "log" / "checkpoint")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "whole" in result.stdout
+    copy = Path(shutil.copytree(site / "log", tmp_path / "log"))
+    (entries,) = (path for path in (copy / "tile" / "entries").rglob("*") if path.is_file())
+    entries.write_bytes(entries.read_bytes().replace(b"img-1", b"img-7"))
+    result = run("log", "check", copy, *root, "--json")
+    assert result.returncode == 10
+    problems = json.loads(result.stdout)["problems"]
+    assert entries.relative_to(copy).as_posix() in {problem["where"] for problem in problems}
+
+
+@pytest.mark.parametrize(("folder", "message"), [("bundle", "checkpoint"), ("stranger", "not signed by a trusted key")])
+def test_a_log_that_nobody_vouches_for_is_refused(site: Path, tmp_path: Path, folder: str, message: str) -> None:
+    stranger = SeedSigner(bytes(31) + b"\x09", Algorithm.ED25519)
+    TransparencyLog(folder=tmp_path / "stranger", signer=stranger, origin="tests/log").append([b"entry"])
+    path = tmp_path / folder if folder == "stranger" else site / folder
+    result = run("log", "check", path, "--trust-root", site / "trust-root.json")
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_without_a_root_it_is_undetermined(site: Path) -> None:
     result = run("verify", site / "bundle")
     assert result.returncode == 15

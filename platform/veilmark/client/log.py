@@ -1,0 +1,68 @@
+"""`veilmark log check`: whether a copy of a publisher's transparency log is whole, and only ever grew. Offline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from veilmark.client.trust import read_trust
+from veilmark.provenance.errors import FileError
+from veilmark.provenance.identity import Identity
+from veilmark.provenance.log.checkpoint import Checkpoint, verify_checkpoint
+from veilmark.provenance.log.monitor import check_log
+from veilmark.provenance.log.reader import HEAD_NAME, LogFolder
+from veilmark.provenance.verdict import Problem, Verdict
+
+app = typer.Typer(help="The publisher's transparency log.")
+
+
+@app.callback()
+def log() -> None:
+    """The publisher's transparency log."""
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A copy of the publisher's log: checkpoint, checkpoints/, tile/.")],
+    trust_root: Annotated[
+        Path,
+        typer.Option("--trust-root", help="The publisher's trust-root.json, or a folder of veilmark trust update."),
+    ],
+    seen: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="A checkpoint that you have seen before; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Hash every entry, fold every tile, compare every checkpoint. Exit codes: 0 whole, 10 altered, 2 bad input."""
+    root, _ = read_trust(trust_root)
+    identities = root.identities if root else ()
+    copy = LogFolder(folder)
+    # Of a log that no trusted key speaks for nothing can be said: a refusal, not a verdict.
+    verify_checkpoint(copy.read(HEAD_NAME), identities, where=str(folder / HEAD_NAME))
+    problems = list(check_log(copy, identities, seen=_seen(seen or (), identities)))
+    if as_json:
+        typer.echo(json.dumps({"whole": not problems, "problems": [vars(problem) for problem in problems]}))
+    else:
+        typer.echo("\n".join(_lines(folder, problems)))
+    raise typer.Exit(Verdict.ALTERED.exit_code if problems else 0)
+
+
+def _lines(folder: Path, problems: Sequence[Problem]) -> list[str]:
+    if not problems:
+        return [f"{folder}: whole, and it only ever grew"]
+    return [f"{folder}: altered", *(f"  {problem}" for problem in problems)]
+
+
+def _seen(paths: Sequence[Path], identities: Sequence[Identity]) -> list[Checkpoint]:
+    return [verify_checkpoint(_read(path), identities, where=str(path)) for path in paths]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
