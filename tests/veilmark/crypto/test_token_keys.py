@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_another_process_finds_the_same_key(provider, module: str, files) -> Non
         "print(keys.signing_key('release').key_id, keys.signing_key('checkpoint').key_id)"
     )
     environment = os.environ | {"PYTHONPATH": "platform"}
-    command = ["python", "-c", script, module, PIN, str(files.folder), PASSPHRASE]
+    command = [sys.executable, "-c", script, module, PIN, str(files.folder), PASSPHRASE]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
     answers = {process.communicate(timeout=60)[0].strip() for process in started}
     mine = f"{provider.signing_key('release').key_id} {provider.signing_key('checkpoint').key_id}"
