@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from veilmark.core.errors import StateError
-from veilmark.jobs.slots import ADVISORY_CLASS, N_SLOTS, Slots, acquire_any, dead_slots, slots
+from veilmark.jobs.slots import N_SLOTS, PostgresSlots, Slots, acquire_any, dead_slots, slots
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -38,12 +38,10 @@ def test_a_worker_that_lost_its_session_does_not_go_on(var):
     if connection.vendor != "postgresql":
         pytest.skip("a file's lock cannot be lost")
     with closing(slots()) as held:
+        assert isinstance(held, PostgresSlots)
         acquire_any(held)
-        with connection.cursor() as cursor:  # of this database alone: other tests share the server
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-                [ADVISORY_CLASS],
-            )
+        pid = held._session.info.backend_pid  # this one alone: other tests share the server
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
         with pytest.raises(StateError, match="lost the database session"):
             held.require_alive()
