@@ -94,8 +94,9 @@ def leak_examine(*, files: Sequence[tuple[str, bytes]], acting_user: User) -> In
             original = _original(place.release, place.image)
             leak = Leak(image_id=place.image.image_id, pixels=image, original=original)
             leaks.setdefault(place.release, []).append(leak)
-    traces = {release: _trace(release, part) for release, part in leaks.items()}
-    named = [row for release, trace in traces.items() for row in _named(release, trace)]
+    copies = {release: _copies(release) for release in leaks}
+    traces = {release: _trace(part, copies[release]) for release, part in leaks.items()}
+    named = [row for release, trace in traces.items() for row in _named(release, trace, copies[release])]
     inquiry = Inquiry(
         files=examined,
         named=named,
@@ -191,12 +192,11 @@ def _copies(release: Release) -> dict[str, GrantCopy]:
     return {str(copy.public_id): copy for copy in copies}
 
 
-def _trace(release: Release, leaks: Sequence[Leak]) -> Trace:
-    return find_recipients(leaks, list(_copies(release)), secret=secret_of(TRACING_SECRET))
+def _trace(leaks: Sequence[Leak], copies: Mapping[str, GrantCopy]) -> Trace:
+    return find_recipients(leaks, list(copies), secret=secret_of(TRACING_SECRET))
 
 
-def _named(release: Release, trace: Trace) -> list[Named]:
-    copies = _copies(release)
+def _named(release: Release, trace: Trace, copies: Mapping[str, GrantCopy]) -> list[Named]:
     return [
         Named(
             release=release.name,
