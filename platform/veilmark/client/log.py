@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from veilmark.client.trust import read_trust
-from veilmark.provenance.errors import FileError
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.log.checkpoint import Checkpoint, verify_checkpoint
 from veilmark.provenance.log.monitor import check_log
 from veilmark.provenance.log.reader import HEAD_NAME, LogFolder
+from veilmark.provenance.reading import read_file
 from veilmark.provenance.verdict import Problem, Verdict
 
 app = typer.Typer(help="The publisher's transparency log.")
@@ -58,11 +58,4 @@ def _lines(folder: Path, problems: Sequence[Problem]) -> list[str]:
 
 
 def _seen(paths: Sequence[Path], identities: Sequence[Identity]) -> list[Checkpoint]:
-    return [verify_checkpoint(_read(path), identities, where=str(path)) for path in paths]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    return [verify_checkpoint(read_file(path), identities, where=str(path)) for path in paths]

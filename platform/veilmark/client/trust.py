@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from veilmark.provenance.errors import FileError
+from veilmark.provenance.reading import read_file
 from veilmark.provenance.roots.client import read_roots, update_roots
 from veilmark.provenance.trust import TrustRoot
 
@@ -31,7 +31,7 @@ def update(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fetch and verify what the publisher says today. Exit code 2 where it is stale, rolled back or not signed."""
-    roots = update_roots(folder, source, pinned=_read(root) if root else None)
+    roots = update_roots(folder, source, pinned=read_file(root) if root else None)
     identities = roots.trust_root.identities
     n_revoked = sum(bool(identity.revoked_at) for identity in identities)
     answer = {"identities": len(identities), "revoked_identities": n_revoked, "revoked_releases": len(roots.revoked)}
@@ -50,10 +50,3 @@ def read_trust(path: Path | None) -> tuple[TrustRoot | None, Collection[str]]:
         roots = read_roots(path)
         return roots.trust_root, roots.revoked
     return TrustRoot.read(path), ()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error

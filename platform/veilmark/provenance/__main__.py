@@ -13,6 +13,7 @@ from veilmark.provenance.command_line import run
 from veilmark.provenance.errors import FileError, MarkError, ProvenanceError
 from veilmark.provenance.files import read_final
 from veilmark.provenance.manifest import parse_manifest
+from veilmark.provenance.reading import read_file
 from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, mark_images
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -27,7 +28,7 @@ def mark(
     key: KeyOption = None,
 ) -> None:
     """Mark one image and read the mark back."""
-    pixels = read_final(_read(source), where=str(source)).pixels
+    pixels = read_final(read_file(source), where=str(source)).pixels
     marked = mark_images(pixels[None], [MarkId.from_hex(mark_id)], key=_key(key))
     if not marked.is_marked[0]:
         raise MarkError(
@@ -51,9 +52,9 @@ def detect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look for a mark. Exit code 0 where one is found, 14 where none is."""
-    known = parse_manifest(_read(manifest), where=str(manifest)).images if manifest else []
+    known = parse_manifest(read_file(manifest), where=str(manifest)).images if manifest else []
     known_ids = [MarkId.from_hex(image.mark_id) for image in known if image.mark_id]
-    pixels = read_final(_read(source), where=str(source)).pixels
+    pixels = read_final(read_file(source), where=str(source)).pixels
     found = detect_mark(pixels, key=_key(key), known_ids=known_ids)
     fields = {
         "detected": found.detected,
@@ -72,16 +73,9 @@ def detect(
 def _key(path: Path | None) -> bytes:
     if path is None:
         return PUBLIC_DETECTION_KEY
-    if len(key := _read(path)) < 16:
+    if len(key := read_file(path)) < 16:
         raise MarkError("is shorter than 16 bytes", where=str(path), remedy="give a longer key")
     return key
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
 
 
 if __name__ == "__main__":

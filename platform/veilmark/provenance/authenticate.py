@@ -46,7 +46,7 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
     trusted = trust_root.identities if trust_root else ()
     statement, problems = _release_claim(source, trusted)
     digest = digest_of(data)
-    manifest = _parse(data, must=statement is None)
+    manifest = read_manifest(data, must=statement is None)
     is_signed = bool(statement and manifest) and statement == (
         release_statement(manifest, manifest_digest=digest) if manifest else None
     )
@@ -69,14 +69,21 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
 def _release_claim(source: BundleSource, trusted: Collection[Identity]) -> tuple[Statement | None, list[Problem]]:
     if not trusted:
         return None, [Problem(where=source.where, what="no trust root is pinned, so no signature can be believed")]
+    return read_claim(source, RELEASE_ENVELOPE, trusted, predicate_type=RELEASE_PREDICATE)
+
+
+def read_claim(
+    source: BundleSource, name: str, trusted: Collection[Identity], *, predicate_type: str
+) -> tuple[Statement | None, list[Problem]]:
+    """What a trusted identity states in the envelope `name` of a bundle; None, and why, where none does."""
     try:
-        envelope = source.read(RELEASE_ENVELOPE)
-        return verify_envelope(envelope, trusted, predicate_type=RELEASE_PREDICATE, where=RELEASE_ENVELOPE), []
+        return verify_envelope(source.read(name), trusted, predicate_type=predicate_type, where=name), []
     except ProvenanceError as error:
-        return None, [Problem(where=RELEASE_ENVELOPE, what=error.what)]
+        return None, [Problem(where=name, what=error.what)]
 
 
-def _parse(data: bytes, *, must: bool) -> Manifest | None:
+def read_manifest(data: bytes, *, must: bool) -> Manifest | None:
+    """The manifest; None where it is none. Raises FormatError for that where it `must` be one."""
     try:
         return parse_manifest(data, where=MANIFEST_NAME)
     except FormatError:

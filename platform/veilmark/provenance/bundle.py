@@ -70,7 +70,7 @@ def write_bundle(
         copied = copy_endorsed(prepared, folder, endorsed_root=endorsed_root, sealers=sealers, n_processes=n_processes)
         metadata = [image.metadata for image in copied]
         draft = replace(prepared.draft, created_at=release.created_at, images=[image.entry for image in copied])
-        _write_log(folder, log, draft)
+        write_log_state(folder, log, image_entries(draft.images, release_id=draft.release_id))
         draft = replace(draft, images=_sign_images(folder, draft, signer, progress))
         index = index_csv(draft, metadata)
         documents = {
@@ -82,7 +82,7 @@ def write_bundle(
         documents[BOM_NAME] = bill_of_materials(release, draft, documents)
         for name, data in documents.items():
             write_below(folder, name, data)
-        manifest = replace(draft, files=_other_files(folder, draft))
+        manifest = replace(draft, files=list_other_files(folder, draft))
         manifest_bytes = manifest.to_bytes()
         manifest_digest = digest_of(manifest_bytes)
         statement = release_statement(manifest, manifest_digest=manifest_digest)
@@ -104,8 +104,12 @@ def write_recall(folder: Path, *, signer: SigningIdentity, reason: str, recalled
     write_atomically(folder / RECALL_NAME, sign_statement(statement, signer))
 
 
-def _write_log(folder: Path, log: TransparencyLog, draft: Manifest) -> None:
-    logged = log.append(image_entries(draft.images, release_id=draft.release_id))
+def write_log_state(folder: Path, log: TransparencyLog, entries: Sequence[bytes]) -> None:
+    """Log `entries`, and put the signed state and the proof that they stand in it into a bundle.
+
+    Raises ProvenanceError.
+    """
+    logged = log.append(entries)
     write_below(folder, CHECKPOINT_NAME, logged.checkpoint)
     write_below(folder, LOG_PROOF_NAME, LogProof.of(log.reader, logged).to_bytes())
 
@@ -129,7 +133,8 @@ def _sign_images(folder: Path, draft: Manifest, signer: SigningIdentity, progres
     return signed
 
 
-def _other_files(folder: Path, draft: Manifest) -> list[FileEntry]:
+def list_other_files(folder: Path, draft: Manifest) -> list[FileEntry]:
+    """What lies in a bundle beside the files of the images that `draft` names. Raises ProvenanceError."""
     of_images = {entry.path for image in draft.images for entry in image.files}
     with open_bundle(folder) as source:
         names = sorted(set(source.sizes) - of_images)

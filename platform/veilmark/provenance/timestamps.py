@@ -31,6 +31,7 @@ from veilmark.provenance.atomic import write_atomically
 from veilmark.provenance.digests import digest_bytes, digest_of
 from veilmark.provenance.errors import FileError, StampError
 from veilmark.provenance.layout import RELEASE_ENVELOPE, STAMP_NAME
+from veilmark.provenance.reading import read_file
 from veilmark.provenance.source import open_bundle
 
 _SHA256 = x509.ObjectIdentifier("2.16.840.1.101.3.4.2.1")
@@ -96,9 +97,7 @@ def stamp_release(folder: Path, authority: StampAuthority, *, roots: Sequence[by
 def read_roots(path: Path) -> list[bytes]:
     """The certificates of a PEM file, DER. Raises FileError."""
     try:
-        certificates = x509.load_pem_x509_certificates(path.read_bytes())
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        certificates = x509.load_pem_x509_certificates(read_file(path))
     except ValueError as error:
         raise FileError("holds no certificate in PEM", where=str(path)) from error
     return [certificate.public_bytes(Encoding.DER) for certificate in certificates]

@@ -11,9 +11,10 @@ from veilmark.crypto.base import Algorithm
 from veilmark.crypto.signatures import PUBLIC_KEY_BYTES, key_id_of
 from veilmark.provenance.atomic import write_atomically
 from veilmark.provenance.envelope import decode_base64
-from veilmark.provenance.errors import FileError, FormatError
+from veilmark.provenance.errors import FormatError
 from veilmark.provenance.identity import Identity, SigningIdentity
 from veilmark.provenance.manifest import check_time
+from veilmark.provenance.reading import read_file
 from veilmark.provenance.strict_json import check_keys, parse_object, readable_json, take, take_list
 
 SCHEMA = "veilmark/trust-root/2"
@@ -45,11 +46,7 @@ class TrustRoot:
     @classmethod
     def read(cls, path: Path) -> TrustRoot:
         """Raises FileError and FormatError."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error
-        return cls.parse(data, where=str(path))
+        return cls.parse(read_file(path), where=str(path))
 
     @classmethod
     def parse(cls, data: bytes, *, where: str) -> TrustRoot:

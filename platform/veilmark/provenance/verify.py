@@ -13,6 +13,7 @@ from veilmark.provenance.files import MAX_FILE_BYTES
 from veilmark.provenance.image_check import verify_image
 from veilmark.provenance.log.seen import SeenCheckpoint
 from veilmark.provenance.parallel import Progress, no_progress
+from veilmark.provenance.reading import read_file
 from veilmark.provenance.source import open_bundle
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Verification
@@ -50,17 +51,8 @@ def verify_path(
             )
     if seen and not bundle:
         raise ProvenanceError("says nothing about an image alone", where="checkpoint", remedy="give --bundle too")
-    data, where = _read(path), str(path)
+    data, where = read_file(path, max_bytes=MAX_FILE_BYTES), str(path)
     with open_bundle(bundle) if bundle else nullcontext() as source:
         return verify_image(
             data, where=where, source=source, trust_root=trust_root, revoked=revoked, seen=seen, key=key
         )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FileError(f"is larger than {MAX_FILE_BYTES} bytes", where=str(path))
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})", where=str(path)) from error

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from veilmark.provenance.errors import FileError, ProvenanceError
+from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.log.checkpoint import Checkpoint, verify_checkpoint
 from veilmark.provenance.log.notes import MAX_NOTE_BYTES
 from veilmark.provenance.log.proof import LogProof, grew_from
 from veilmark.provenance.log.reader import LogFolder
+from veilmark.provenance.reading import read_file
 
 
 class History(Enum):
@@ -34,7 +35,7 @@ class SeenCheckpoint:
 
         Raises FileError, FormatError and SignatureError where the seen checkpoint itself is not to be believed.
         """
-        seen = verify_checkpoint(self._read(), identities, where=str(self.path))
+        seen = verify_checkpoint(read_file(self.path, max_bytes=MAX_NOTE_BYTES), identities, where=str(self.path))
         if seen.origin != given.origin:
             return History.UNPROVED, f"is of the log {given.origin}, and the checkpoint you have seen of {seen.origin}"
         if seen.size > given.size:
@@ -59,11 +60,3 @@ class SeenCheckpoint:
         if grew_from(seen, given, hashes):
             return History.GROWN, ""
         return History.FORKED, f"forked: no earlier state of the log that you have seen with {seen.size} entries"
-
-    def _read(self) -> bytes:
-        try:
-            if self.path.stat().st_size > MAX_NOTE_BYTES:
-                raise FileError(f"is larger than {MAX_NOTE_BYTES} bytes", where=str(self.path))
-            return self.path.read_bytes()
-        except OSError as error:
-            raise FileError(f"cannot be read ({error.strerror})", where=str(self.path)) from error

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from veilmark.provenance import authenticate as of_release
 from veilmark.provenance.authenticate import SignedManifest
 from veilmark.provenance.digests import check_name, digest_of
-from veilmark.provenance.envelope import Statement, verify_envelope
-from veilmark.provenance.errors import FileError, FormatError, ProvenanceError
+from veilmark.provenance.envelope import Statement
+from veilmark.provenance.errors import FileError, FormatError
 from veilmark.provenance.layout import GRANT_ENVELOPE, RELEASE_PART, is_grant_copy
-from veilmark.provenance.manifest import Manifest, parse_manifest
+from veilmark.provenance.manifest import Manifest
 from veilmark.provenance.predicates import GRANT_PREDICATE
 from veilmark.provenance.source import BundleSource
 from veilmark.provenance.statements import MANIFEST_NAME, grant_statement
@@ -31,7 +31,7 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
         return of_release.authenticate(source, trust_root, revoked=revoked)
     data = source.read(MANIFEST_NAME)
     claim, problems = _claim(source, trust_root)
-    manifest = _parsed(data, must=claim is None)
+    manifest = of_release.read_manifest(data, must=claim is None)
     release = of_release.authenticate(_ReleasePart(source), trust_root, revoked=revoked)
     problems += [Problem(where=f"{RELEASE_PART}{problem.where}", what=problem.what) for problem in release.problems]
     grant_id, is_signed = "", False
@@ -81,21 +81,7 @@ class _ReleasePart:
 def _claim(source: BundleSource, trust_root: TrustRoot | None) -> tuple[Statement | None, list[Problem]]:
     if trust_root is None:
         return None, []
-    try:
-        envelope = source.read(GRANT_ENVELOPE)
-        identities = trust_root.identities
-        return verify_envelope(envelope, identities, predicate_type=GRANT_PREDICATE, where=GRANT_ENVELOPE), []
-    except ProvenanceError as error:
-        return None, [Problem(where=GRANT_ENVELOPE, what=error.what)]
-
-
-def _parsed(data: bytes, *, must: bool) -> Manifest | None:
-    try:
-        return parse_manifest(data, where=MANIFEST_NAME)
-    except FormatError:
-        if must:
-            raise
-        return None
+    return of_release.read_claim(source, GRANT_ENVELOPE, trust_root.identities, predicate_type=GRANT_PREDICATE)
 
 
 def _grant_id(claim: Statement, problems: list[Problem]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from veilmark.provenance.atomic import new_folder, write_below
+from veilmark.provenance.bundle import list_other_files, write_log_state
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.documents import INDEX_NAME
 from veilmark.provenance.embedded.base import FileSealer
@@ -22,15 +23,12 @@ from veilmark.provenance.envelope import sign_statement
 from veilmark.provenance.errors import BundleError
 from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.layout import (
-    CHECKPOINT_NAME,
     GRANT_ENVELOPE,
-    LOG_PROOF_NAME,
     RELEASE_ENVELOPE,
     RELEASE_PART,
     STAMP_NAME,
 )
 from veilmark.provenance.log.entries import statement_entry
-from veilmark.provenance.log.proof import LogProof
 from veilmark.provenance.log.writer import TransparencyLog
 from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_manifest
 from veilmark.provenance.parallel import Progress, no_progress
@@ -90,7 +88,7 @@ def write_grant_copy(
             for name, data in documents.items():
                 write_below(folder, name, data)
             manifest = replace(prepared.draft, images=[image.entry for image in copied])
-            manifest = replace(manifest, files=_other_files(folder, manifest))
+            manifest = replace(manifest, files=list_other_files(folder, manifest))
             digest = digest_of(manifest.to_bytes())
             write_below(folder, MANIFEST_NAME, manifest.to_bytes())
             statement = grant_statement(
@@ -123,13 +121,4 @@ def _prepared(
 
 def _sign_and_log(folder: Path, envelope: bytes, release_id: str, log: TransparencyLog) -> None:
     write_below(folder, GRANT_ENVELOPE, envelope)
-    logged = log.append([statement_entry(release_id=release_id, digest=digest_of(envelope))])
-    write_below(folder, CHECKPOINT_NAME, logged.checkpoint)
-    write_below(folder, LOG_PROOF_NAME, LogProof.of(log.reader, logged).to_bytes())
-
-
-def _other_files(folder: Path, manifest: Manifest) -> list[FileEntry]:
-    of_images = {entry.path for image in manifest.images for entry in image.files}
-    with open_bundle(folder) as source:
-        contents = ((name, source.read(name)) for name in sorted(set(source.sizes) - of_images))
-        return [FileEntry(path=name, digest=digest_of(data), size=len(data)) for name, data in contents]
+    write_log_state(folder, log, [statement_entry(release_id=release_id, digest=digest_of(envelope))])
