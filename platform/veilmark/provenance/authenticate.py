@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.envelope import Statement, verify_envelope
-from veilmark.provenance.errors import FormatError, ProvenanceError
+from veilmark.provenance.errors import FileError, FormatError, ProvenanceError
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.layout import RECALL_NAME, RELEASE_ENVELOPE, STAMP_NAME
 from veilmark.provenance.manifest import Manifest, parse_manifest
@@ -37,20 +37,25 @@ class SignedManifest:
     grant_id: str = ""
 
 
-def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked: Collection[str]) -> SignedManifest:
+def authenticate(
+    source: BundleSource, trust_root: TrustRoot | None, *, revoked: Collection[str], is_ours: bool = False
+) -> SignedManifest:
     """Check the manifest's signature before believing a word of it. Raises ProvenanceError where nothing can be read.
 
-    `revoked` are release ids or manifest digests that the caller knows to be recalled.
+    `revoked` are release ids or manifest digests that the caller knows to be recalled. `is_ours`: another signature
+    shows already that a trusted identity made it, so that a missing manifest is a finding and no bad input.
     """
-    data = source.read(MANIFEST_NAME)
     trusted = trust_root.identities if trust_root else ()
     statement, problems = _release_claim(source, trusted)
-    digest = digest_of(data)
-    manifest = read_manifest(data, must=statement is None)
+    must = statement is None and not is_ours
+    data = read_or_name(source, MANIFEST_NAME, problems, must=must)
+    # Of a manifest that was taken away the signature still says which one it was, and so whether it was recalled.
+    digest = digest_of(data) if data or statement is None else statement.subjects.get(MANIFEST_NAME, "")
+    manifest = read_manifest(data, must=must)
     is_signed = bool(statement and manifest) and statement == (
         release_statement(manifest, manifest_digest=digest) if manifest else None
     )
-    if statement and not is_signed:
+    if statement and data and not is_signed:
         problems.append(Problem(where=MANIFEST_NAME, what=f"is not what {RELEASE_ENVELOPE} signs"))
     is_recalled = _is_recalled(source, trusted, digest, problems) or digest in revoked
     if manifest and manifest.release_id in revoked:
@@ -80,6 +85,17 @@ def read_claim(
         return verify_envelope(source.read(name), trusted, predicate_type=predicate_type, where=name), []
     except ProvenanceError as error:
         return None, [Problem(where=name, what=error.what)]
+
+
+def read_or_name(source: BundleSource, name: str, problems: list[Problem], *, must: bool) -> bytes:
+    """A file of the bundle; empty, and named among `problems`, where it cannot be read. Raises that if it `must`."""
+    try:
+        return source.read(name)
+    except FileError as error:
+        if must:
+            raise
+        problems.append(Problem(where=name, what=error.what))
+        return b""
 
 
 def read_manifest(data: bytes, *, must: bool) -> Manifest | None:

@@ -65,7 +65,7 @@ def test_one_flipped_bit_is_found_and_named(published, copy: Path, name: str, da
     assert name in named(result)
 
 
-@pytest.mark.parametrize("name", [name for name in ONE_OF_EACH_KIND if name != "manifest.json"])
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_a_removed_file_is_named(published, copy: Path, name: str) -> None:
     (copy / name).unlink()
     result = verify_path(copy, trust_root=published.trust_root)
@@ -73,10 +73,19 @@ def test_a_removed_file_is_named(published, copy: Path, name: str) -> None:
     assert name in named(result)
 
 
-def test_without_a_manifest_there_is_nothing_to_verify(published, copy: Path) -> None:
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_with_neither_manifest_nor_signature_there_is_nothing_to_verify(published, copy: Path, is_pinned: bool) -> None:
     (copy / "manifest.json").unlink()
+    (copy / "envelopes" / "release.json").unlink()
     with pytest.raises(ProvenanceError, match=r"manifest\.json: is missing"):
-        verify_path(copy, trust_root=published.trust_root)
+        verify_path(copy, trust_root=published.trust_root if is_pinned else None)
+
+
+def test_a_manifest_that_was_taken_away_hides_no_recall(published, copy: Path) -> None:
+    write_recall(copy, signer=published.signer, reason="a copy was found", recalled_at=AT)
+    (copy / "manifest.json").unlink()
+    result = verify_path(copy, trust_root=published.trust_root)
+    assert (result.verdict, named(result)) == (Verdict.RECALLED, {"manifest.json"})
 
 
 def add(folder: Path) -> str:

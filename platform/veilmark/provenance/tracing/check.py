@@ -29,23 +29,24 @@ def authenticate(source: BundleSource, trust_root: TrustRoot | None, *, revoked:
     """As `veilmark.provenance.authenticate.authenticate`, of a release or of a grant's copy."""
     if not is_grant_copy(source.sizes):
         return of_release.authenticate(source, trust_root, revoked=revoked)
-    data = source.read(MANIFEST_NAME)
     claim, problems = _claim(source, trust_root)
+    data = of_release.read_or_name(source, MANIFEST_NAME, problems, must=claim is None)
     manifest = of_release.read_manifest(data, must=claim is None)
-    release = of_release.authenticate(_ReleasePart(source), trust_root, revoked=revoked)
+    part = _ReleasePart(source)
+    release = of_release.authenticate(part, trust_root, revoked=revoked, is_ours=claim is not None)
     problems += [Problem(where=f"{RELEASE_PART}{problem.where}", what=problem.what) for problem in release.problems]
-    grant_id, is_signed = "", False
+    grant_id, release_digest, is_signed = "", "", False
     if claim and manifest:
         grant_id = _grant_id(claim, problems)
-        release_digest = digest_of(source.read(f"{RELEASE_PART}{MANIFEST_NAME}"))
+        release_digest = _release_digest(part, claim)
         is_signed = bool(grant_id) and claim == grant_statement(
             manifest, manifest_digest=digest_of(data), release_digest=release_digest, grant_id=grant_id
         )
-    if claim and not is_signed:
+    if claim and data and not is_signed:
         problems.append(Problem(where=MANIFEST_NAME, what=f"is not what {GRANT_ENVELOPE} signs"))
     if manifest and release.manifest:
         problems += _differences(manifest, release.manifest)
-    is_taken_back = manifest is not None and bool({manifest.release_id, digest_of(data)} & set(revoked))
+    is_taken_back = manifest is not None and bool({manifest.release_id, digest_of(data), release_digest} & set(revoked))
     return SignedManifest(
         manifest=manifest,
         has_our_envelope=claim is not None,
@@ -90,6 +91,13 @@ def _grant_id(claim: Statement, problems: list[Problem]) -> str:
     except FormatError as error:
         problems.append(Problem(where=GRANT_ENVELOPE, what=error.what))
         return ""
+
+
+def _release_digest(part: BundleSource, claim: Statement) -> str:
+    """Of the release's manifest that the copy holds; where it was taken away, of the one that the claim names."""
+    if MANIFEST_NAME in part.sizes:
+        return digest_of(part.read(MANIFEST_NAME))
+    return str(claim.predicate.get("release_manifest", ""))
 
 
 def _differences(copy: Manifest, release: Manifest) -> Iterator[Problem]:

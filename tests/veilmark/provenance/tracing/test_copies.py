@@ -138,6 +138,10 @@ def added(folder: Path) -> None:
     (folder / "images" / "more.png").write_bytes(b"more")
 
 
+def without_its_release(folder: Path) -> None:
+    shutil.rmtree(folder / "release")
+
+
 def an_image_of_the_release(folder: Path) -> None:
     """The original in the place of the marked image: nobody shall shed the layer and keep the signature."""
     image = folder / "images" / "img-000.png"
@@ -168,6 +172,9 @@ CHANGES: dict[str, tuple[Callable[[Path], None], str, set[int]]] = {
         "release/envelopes/release.json",
         {10},
     ),
+    "the release's manifest is gone": (removed("release/manifest.json"), "release/manifest.json", {10}),
+    "the copy's manifest is gone": (removed("manifest.json"), "manifest.json", {10}),
+    "all of the release is gone": (without_its_release, "release/manifest.json", {10}),
     "a file more": (added, "images/more.png", {10}),
     "an image without the layer": (an_image_of_the_release, "images/img-000.png", {10}),
     "two images swapped": (two_images_swapped, "images/img-000.png", {10}),
@@ -185,9 +192,19 @@ def test_every_change_is_found_and_named(
     assert where in {problem.where for problem in result.problems}
 
 
-def test_a_copy_without_its_release_is_refused(copied: Copied, damaged: Path) -> None:
+def test_a_removed_part_is_named_and_no_other(copied: Copied, damaged: Path) -> None:
     (damaged / "release" / "manifest.json").unlink()
-    with pytest.raises(ProvenanceError, match=r"release/manifest.json: is missing"):
+    result = verify_path(damaged, trust_root=copied.release.trust_root)
+    assert [str(problem) for problem in result.problems] == ["release/manifest.json: is missing"]
+    assert result.grant_id == TERMS.grant_id
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "release/manifest.json"])
+def test_without_the_statement_a_missing_manifest_is_bad_input(copied: Copied, damaged: Path, name: str) -> None:
+    (damaged / name).unlink()
+    (damaged / GRANT_ENVELOPE).write_text("{}")
+    (damaged / "release" / "envelopes" / "release.json").unlink()
+    with pytest.raises(ProvenanceError, match=r"manifest.json: is missing"):
         verify_path(damaged, trust_root=copied.release.trust_root)
 
 
