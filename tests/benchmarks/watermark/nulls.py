@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.benchmarks.watermark.material import SHARED
 from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, direct_ids
-from veilmark.provenance.watermark.code import coded_length, decode
+from veilmark.provenance.watermark.code import coded_length, decode, signs
 from veilmark.provenance.watermark.mark_id import MESSAGE_BITS, checked_id, message_bits
 from veilmark.provenance.watermark.pattern import PROFILES, pattern_for
 from veilmark.provenance.watermark.soft import correlate
@@ -71,13 +71,13 @@ def _decoded_noise() -> None:
 def _correlated_noise() -> None:
     """The largest z of random soft values with known ids. Each pair is one null; the threshold lies near 7.6."""
     rng = np.random.default_rng(3)
-    messages = message_bits([MarkId(release=1, random=i) for i in range(N_KNOWN)], PUBLIC_DETECTION_KEY)
+    words = signs(message_bits([MarkId(release=1, random=i) for i in range(N_KNOWN)], PUBLIC_DETECTION_KEY))
     for profile in PROFILES:
         pattern = pattern_for(profile, PUBLIC_DETECTION_KEY)
         largest = 0.0
         for _ in range(N_SYNTHETIC // N_KNOWN // 100):
             soft = np.sin(rng.uniform(0, 2 * np.pi, (100, *pattern.pilots.shape))).astype(np.float32)
-            largest = max(largest, float(correlate(soft, messages, pattern).max()))
+            largest = max(largest, float(correlate(soft, words, pattern).max()))
         print(f"z of {N_SYNTHETIC:,} pairs, tile {profile.name}: largest {largest:.2f}", flush=True)  # noqa: T201
 
 

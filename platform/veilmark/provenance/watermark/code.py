@@ -15,6 +15,8 @@ MEMORY = 8
 RATE = 3
 N_STATES = 1 << MEMORY
 _GENERATORS = (0o557, 0o663, 0o711)
+_UPPER = N_STATES // 2  # the first of the upper half of the states
+_FREE_DISTANCE = 18
 _FORBIDDEN = np.float32(-1e9)
 
 
@@ -36,41 +38,58 @@ def encode(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return coded.reshape(n, -1)
 
 
+def signs(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Messages [N, K] to code words [N, 3 (K + 8)] of +1 for bit 0 and -1 for bit 1."""
+    return 1 - 2 * encode(bits).astype(np.float32)
+
+
+def is_nearest(soft: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether `decode` gives the messages of `words` (`signs`), [N], where that is certain without decoding; or False.
+
+    Any other code word differs in 18 places or more, so it fits worse if even the 18 places that agree least agree.
+    """
+    least = np.partition(soft * words, _FREE_DISTANCE - 1, axis=1)[:, :_FREE_DISTANCE]
+    certain: NDArray[np.bool_] = least.sum(axis=1) > 0
+    return certain
+
+
 def decode(soft: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The most likely messages [N, K] for soft values [N, 3 (K + 8)], where a positive value speaks for bit 0.
 
-    State 2j + b is reached by bit b from state j or from state j + 128, which lets one array operation a step serve
-    all states of all messages.
+    State 2j + b is reached by bit b from state j or from state j + 128, which lets a few array operations a step serve
+    all states of all messages. All generators have their first and last tap, so the other bit, or the other
+    predecessor, turns all three outputs over: one value a pair of states is enough.
     """
     n, n_coded = soft.shape
     n_steps = n_coded // RATE
-    branches = (soft.reshape(n * n_steps, RATE).astype(np.float32) @ _branch_signs()).reshape(n, n_steps, 2, 128, 2)
-    branches[:, n_steps - MEMORY :, :, :, 1] = _FORBIDDEN
-    metric = np.full((n, 2, 128), _FORBIDDEN, np.float32)
-    metric[:, 0, 0] = 0
-    came_from_upper = np.empty((n_steps, n, N_STATES), np.bool_)
-    for step in range(n_steps):
-        arriving = metric[..., None] + branches[:, step]
-        came_from_upper[step] = (arriving[:, 1] > arriving[:, 0]).reshape(n, N_STATES)
-        metric = np.maximum(arriving[:, 0], arriving[:, 1]).reshape(n, 2, 128)
+    branches = _zero_branches() @ soft.astype(np.float32).reshape(n, n_steps, RATE).transpose(1, 2, 0)
+    metric = np.full((N_STATES, n), _FORBIDDEN, np.float32)
+    metric[0] = 0
+    came_from_upper = np.empty((n_steps, N_STATES, n), np.bool_)
+    for step, branch in enumerate(branches):
+        lower, upper = metric[:_UPPER], metric[_UPPER:]
+        metric = np.empty((N_STATES, n), np.float32)
+        for bit, towards in enumerate(((lower + branch, upper - branch), (lower - branch, upper + branch))):
+            np.less(*towards, out=came_from_upper[step, bit::2])
+            np.maximum(*towards, out=metric[bit::2])
     return _trace_back(came_from_upper)
 
 
 def _trace_back(came_from_upper: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    n_steps, n, _ = came_from_upper.shape
-    state = np.zeros(n, np.intp)
-    bits = np.zeros((n, n_steps), np.uint8)
-    rows = np.arange(n)
+    """A state holds the last eight bits, so ending in state 0 takes the eight zero bits that end every message."""
+    n_steps, _, n = came_from_upper.shape
+    states = np.zeros((n_steps + 1, n), np.intp)
+    columns = np.arange(n)
     for step in range(n_steps - 1, -1, -1):
-        bits[:, step] = state & 1
-        state = state >> 1 | came_from_upper[step, rows, state].astype(np.intp) << 7
-    return bits[:, : n_steps - MEMORY]
+        state = states[step + 1]
+        np.right_shift(state, 1, out=states[step])
+        states[step] += came_from_upper[step, state, columns] * _UPPER
+    return (states[1 : n_steps - MEMORY + 1].T & 1).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
-def _branch_signs() -> NDArray[np.float32]:
-    """[3, 2 * 128 * 2]: +1 where the branch (upper or lower predecessor, j, bit) sends 0, -1 where it sends 1."""
-    upper, j, bit = np.meshgrid(np.arange(2), np.arange(128), np.arange(2), indexing="ij")
-    register = (upper << 8 | j << 1 | bit).ravel()
+def _zero_branches() -> NDArray[np.float32]:
+    """[128, 3]: +1 where bit 0 from the lower state j sends 0, -1 where it sends 1."""
+    register = np.arange(_UPPER) << 1
     parity = [np.bitwise_count(register & generator) & 1 for generator in _GENERATORS]
-    return (1 - 2 * np.stack(parity).astype(np.float32)).astype(np.float32)
+    return (1 - 2 * np.stack(parity, axis=1).astype(np.float32)).astype(np.float32)

@@ -113,10 +113,23 @@ def detect_mark(
 
 def direct_ids(images: NDArray[np.generic], *, key: bytes = PUBLIC_DETECTION_KEY) -> list[MarkId | None]:
     """The first stage alone on a batch [N, H, W(, 3)]: what the unmodified image says. 2^-32 false positives each."""
+    return [checked_id(message, key) for message in code.decode(_direct(images, key))]
+
+
+def carries(images: NDArray[np.generic], ids: Sequence[MarkId], *, key: bytes) -> NDArray[np.bool_]:
+    """Whether `direct_ids` finds exactly these ids, [N]. Most images are certain without decoding."""
+    soft = _direct(images, key)
+    messages = message_bits(ids, key)
+    found = code.is_nearest(soft, code.signs(messages))
+    if (unsure := np.flatnonzero(~found)).size:
+        found[unsure] = (code.decode(soft[unsure]) == messages[unsure]).all(axis=1)
+    return found
+
+
+def _direct(images: NDArray[np.generic], key: bytes) -> NDArray[np.float32]:
     plane.check_images(images)
     pattern = pattern_for(profile_for(*images.shape[1:3]), key)
-    bits = code.decode(pattern.gather(aligned(plane.stretched(images), pattern).folded))
-    return [checked_id(message, key) for message in bits]
+    return pattern.gather(aligned(plane.stretched(images), pattern).folded)
 
 
 @dataclass
@@ -156,10 +169,10 @@ class _Search:
     def _correlate(self, known_ids: Sequence[MarkId]) -> MarkId | None:
         n_tried = len(known_ids) * sum(len(folded) for _, folded in self.evidence)
         threshold = math.sqrt(2 * math.log(n_tried / CORRELATION_ERROR))
-        messages = message_bits(known_ids, self.key)
+        words = code.signs(message_bits(known_ids, self.key))
         best, best_z = None, threshold
         for pattern, folded in self.evidence:
-            z = correlate(folded, messages, pattern)
+            z = correlate(folded, words, pattern)
             at = int(z.argmax())
             if z[at] > best_z:
                 best, best_z = known_ids[at], float(z[at])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from veilmark.provenance.errors import MarkError
 from veilmark.provenance.watermark import plane
-from veilmark.provenance.watermark.detect import direct_ids
+from veilmark.provenance.watermark.detect import carries
 from veilmark.provenance.watermark.mark_id import PUBLIC_DETECTION_KEY, MarkId, message_bits
 from veilmark.provenance.watermark.pattern import MIN_SIDE, Pattern, pattern_for, profile_for
 from veilmark.provenance.watermark.strength import Strength, allowed_error, corrected, predicted, to_lattice
@@ -75,7 +75,8 @@ def _mark_chunk(
         tried = cover.marked(pattern, low, span, strength)
         strength, fits = corrected(strength, _error(tried, cover.images), allowed, pattern.profile)
         done = fits | (fit == _N_FITS - 1)
-        done[done] = _is_read_back(tried[done], [ids[int(i)] for i in pending[done]], key)
+        if done.any():
+            done[done] = carries(tried[done], [ids[int(i)] for i in pending[done]], key=key)
         result[pending[done]], is_marked[pending[done]] = tried[done], True
         low, span = plane.intensity_range(plane.luminance(tried))
         rest = np.flatnonzero(~done & (span > 0))
@@ -131,11 +132,6 @@ class _Cover:
         rows, columns = slots.shape[1:3]
         tile = self.signs.shape[1]
         return np.tile(self.signs, (1, -(-rows // tile), -(-columns // tile), 1))[:, :rows, :columns]
-
-
-def _is_read_back(images: NDArray[np.generic], ids: Sequence[MarkId], key: bytes) -> NDArray[np.bool_]:
-    found = direct_ids(images, key=key) if len(images) else []
-    return np.array([got == mark for got, mark in zip(found, ids, strict=True)], np.bool_)
 
 
 def _error(marked: NDArray[np.generic], images: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -81,7 +81,7 @@ class Pattern:
 
     def slot_signs(self, messages: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Messages [N, 96] to the sign (+1 for bit 0) in every slot, pilots included: [N, tile, tile, n_slots]."""
-        coded = 1 - 2 * code.encode(messages).astype(np.float32)
+        coded = code.signs(messages)
         signs = np.ones((len(messages), self.scramble.size), np.float32)
         signs[:, self.data_slots] = coded[:, np.arange(self.data_slots.size) % _N_CODED]
         return (signs * self.scramble).reshape(-1, *self.pilots.shape)

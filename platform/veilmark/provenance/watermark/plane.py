@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from veilmark.provenance.errors import MarkError
 from veilmark.provenance.watermark.pattern import BLOCK
 
+_RANGE = (0.005, 0.995)
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, what JPEG keeps best
 
 
@@ -37,8 +38,20 @@ def luminance(images: NDArray[np.generic]) -> NDArray[np.float32]:
 def intensity_range(grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(p0.5, p99.5 - p0.5) of each image, [N] each, in stored units."""
     flat = grey.reshape(len(grey), -1)
-    low, high = np.percentile(flat, (0.5, 99.5), axis=1)
-    return low.astype(np.float32), (high - low).astype(np.float32)
+    last = flat.shape[1] - 1
+    below = [int(last * share) for share in _RANGE]
+    ranked = np.partition(flat, [*below, *(min(rank + 1, last) for rank in below)], axis=1)
+    low, high = (_between(ranked, last * share) for share in _RANGE)
+    return low, high - low
+
+
+def _between(ranked: NDArray[np.float32], rank: float) -> NDArray[np.float32]:
+    """The values [N] at a rank that need not be whole, as `numpy.percentile` interpolates."""
+    below = int(rank)
+    above = min(below + 1, ranked.shape[1] - 1)
+    part = np.float32(rank - below)
+    value: NDArray[np.float32] = ranked[:, below] + (ranked[:, above] - ranked[:, below]) * part
+    return value
 
 
 def stretched(images: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -16,7 +16,6 @@ from veilmark.provenance.watermark import plane
 from veilmark.provenance.watermark.pattern import BLOCK, Pattern
 
 _SHIFTED_KEPT = 2  # of one offset inside a block
-_CORRELATED_AT_ONCE = 4096
 _TINY = np.float32(1e-9)
 
 
@@ -77,18 +76,16 @@ def displaced(image: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.fl
     return Hypotheses(folded=np.stack(turned), score=score)
 
 
-def correlate(folded: NDArray[np.float32], messages: NDArray[np.uint8], pattern: Pattern) -> NDArray[np.float32]:
-    """The largest z of each message [M, 96] over hypotheses [K, ...], in its data slots: [M].
+def correlate(folded: NDArray[np.float32], words: NDArray[np.float32], pattern: Pattern) -> NDArray[np.float32]:
+    """The largest z of each code word's signs [M, 3 (96 + 8)] over hypotheses [K, ...], in the data slots: [M].
 
-    z is the correlation of a code word's signs with the soft values, in units of the soft values' norm.
+    z is the correlation of a code word's signs with the soft values, in units of the soft values' norm. A slot that
+    repeats a bit repeats its sign, so their soft values are added up first.
     """
-    soft = folded.reshape(len(folded), -1)[:, pattern.data_slots]
-    unit = soft / _norm(soft)[:, None]
-    best = [
-        (pattern.slot_signs(part).reshape(len(part), -1)[:, pattern.data_slots] @ unit.T).max(axis=1)
-        for part in np.split(messages, range(_CORRELATED_AT_ONCE, len(messages), _CORRELATED_AT_ONCE))
-    ]
-    return np.concatenate(best)
+    norm = _norm(folded.reshape(len(folded), -1)[:, pattern.data_slots])
+    unit = pattern.gather(folded) / norm[:, None]
+    z: NDArray[np.float32] = (words @ unit.T).max(axis=1)
+    return z
 
 
 def _soft_tiles(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veilmark.provenance.watermark.code import coded_length, decode, encode
+from veilmark.provenance.watermark.code import coded_length, decode, encode, is_nearest, signs
 
 bit_lists = st.lists(st.integers(0, 1), min_size=1, max_size=120)
 
@@ -42,3 +43,24 @@ def test_a_batch_decodes_like_its_messages_one_by_one() -> None:
     one_by_one = np.concatenate([decode(row[None]) for row in noisy])
     assert (decode(noisy) == one_by_one).all()
     assert (one_by_one == messages).all()
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.5, 1.0, 1.5])
+def test_what_is_certain_without_decoding_is_what_decoding_gives(noise: float) -> None:
+    rng = np.random.default_rng(4)
+    messages = rng.integers(0, 2, (200, 96)).astype(np.uint8)
+    noisy = signs(messages) + rng.normal(0, noise, (200, coded_length(96))).astype(np.float32)
+    certain = is_nearest(noisy, signs(messages))
+    assert certain.all() == (noise == 0.2)
+    assert (decode(noisy[certain]) == messages[certain]).all()
+    assert not is_nearest(noisy, signs(np.roll(messages, 1, axis=0))).any()
+
+
+def test_nine_wrong_places_of_eighteen_are_not_certain() -> None:
+    """Two messages that differ in the last bit lie 18 apart or more: half-way between them nothing is certain."""
+    messages = np.zeros((2, 96), np.uint8)
+    messages[1, -1] = 1
+    words = signs(messages)
+    between = words.mean(axis=0, keepdims=True)
+    assert not is_nearest(between, words[:1]).any()
+    assert not is_nearest(between, words[1:]).any()
