@@ -219,7 +219,10 @@ def test_a_bad_verdict_changes_nothing(api, people, grant, released, body, where
 
 def test_a_request_is_decided_once(api, people, released, grant):
     address = f"requests/{grant.request.pk}/decide/"
-    refusal(api(people.second_officer, "post", address, VERDICT | {"approve": False}), 409)
+    again = api(people.second_officer, "post", address, VERDICT | {"approve": False})
+    assert refusal(again, 409)["what"] == "is approved"
+    grant.request.refresh_from_db()
+    assert (grant.request.state, grant.request.decided_by) == ("approved", people.officer)
 
 
 def test_a_wording_that_has_changed_is_not_accepted(api, people):
