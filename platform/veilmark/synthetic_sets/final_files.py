@@ -95,14 +95,25 @@ def marks_after_attacks(prepared: PreparedImages, *, seed: int) -> dict[str, obj
 
     `passes` is False where an image of the set bears no mark: there is nothing that could survive.
     """
-    marked = [row for row, entry in enumerate(prepared.draft.images) if entry.mark_id]
-    if len(marked) < len(prepared.draft.images):
+    if prepared.n_marked < len(prepared.draft.images):
         return {"passes": False, "n_tried": 0, "attacks": []}
-    images = np.stack([_read(prepared, row).pixels for row in marked])
     ids = [MarkId.from_hex(entry.mark_id) for entry in prepared.draft.images]
-    survival = mark_survival(images, ids, seed=seed)
+    survival = mark_survival(_FinalPixels(prepared), ids, seed=seed)
     attacks = [asdict(attack) for attack in survival.attacks]
     return {"passes": survival.passes, "n_tried": survival.n_tried, "attacks": attacks}
+
+
+@dataclass(frozen=True)
+class _FinalPixels:
+    """The pixels of final files, each read when it is asked for: a set may be larger than memory."""
+
+    prepared: PreparedImages
+
+    def __len__(self) -> int:
+        return len(self.prepared.draft.images)
+
+    def __getitem__(self, row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        return _read(self.prepared, row).pixels
 
 
 def contact_sheet(synthetic_set: SyntheticSet) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,14 @@ MUST_SURVIVE = {
     "brightness -10 %": 0.9,
     "flip": 0.9,
 }
+
+
+class Images(Protocol):
+    """Images by their row, [H, W] or [H, W, 3] each: an array of them, or what reads a file when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> NDArray[np.generic]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +73,17 @@ class MarkSurvival:
 
 
 def mark_survival(
-    images: NDArray[np.generic],
+    images: Images,
     ids: Sequence[MarkId],
     *,
     key: bytes = PUBLIC_DETECTION_KEY,
     n: int = SAMPLE,
     seed: int,
 ) -> MarkSurvival:
-    """Attack a random `n` of marked images [N, H, W(, 3)], or all when fewer, and look for their ids among all `ids`.
+    """Attack a random `n` of marked images, or all when fewer, and look for their ids among all `ids`.
 
-    16-bit images are attacked as a viewer shows them. Raises MarkError for no images, `n` under `SAMPLE`, and arrays
-    that the watermark does not take.
+    Only the images that are tried are read, each once, and kept in memory meanwhile. 16-bit images are attacked as a
+    viewer shows them. Raises MarkError for no images, `n` under `SAMPLE`, and arrays that the watermark does not take.
     """
     if not len(images) or len(images) != len(ids):
         raise MarkError(
@@ -83,30 +92,29 @@ def mark_survival(
     if n < SAMPLE:
         raise MarkError(f"a sample of {n}", where="mark survival", remedy=f"try at least {SAMPLE} images")
     rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(images))[:n])
-    attacks = tuple(_tried(name, images, ids, rows, key, rng) for name in MUST_SURVIVE)
+    rows = np.sort(rng.permutation(len(images))[:n]).tolist()
+    sample = [(ids[row], shown(images[row])) for row in rows]
+    attacks = tuple(_tried(name, sample, ids, key, rng) for name in MUST_SURVIVE)
     return MarkSurvival(n_images=len(images), n_tried=len(rows), seed=seed, attacks=attacks)
 
 
 def _tried(
     name: str,
-    images: NDArray[np.generic],
+    sample: Sequence[tuple[MarkId, NDArray[np.uint8]]],
     ids: Sequence[MarkId],
-    rows: NDArray[np.intp],
     key: bytes,
     rng: np.random.Generator,
 ) -> AttackSurvival:
     found = wrong = 0
-    for row in rows:
-        attacked = np.ascontiguousarray(ATTACKS[name](shown(images[row]), rng))
-        got = detect_mark(attacked, key=key, known_ids=ids).id
-        found += got == ids[int(row)]
-        wrong += got not in {ids[int(row)], None}
-    low, high = exact_interval(found, len(rows))
-    share, least = found / len(rows) if len(rows) == len(images) else low, MUST_SURVIVE[name]
+    for own, image in sample:
+        got = detect_mark(np.ascontiguousarray(ATTACKS[name](image, rng)), key=key, known_ids=ids).id
+        found += got == own
+        wrong += got not in {own, None}
+    low, high = exact_interval(found, len(sample))
+    share, least = found / len(sample) if len(sample) == len(ids) else low, MUST_SURVIVE[name]
     passes = not wrong and share >= least
     return AttackSurvival(
-        attack=name, n=len(rows), found=found, wrong=wrong, low=low, high=high, least=least, passes=passes
+        attack=name, n=len(sample), found=found, wrong=wrong, low=low, high=high, least=least, passes=passes
     )
 
 

@@ -48,6 +48,30 @@ def test_a_sample_must_lie_above_by_its_whole_interval(make_textured, monkeypatc
     assert mark_survival(marked, ids(12), n=12, seed=1).passes
 
 
+class Files:
+    """Images that are read one by one, and what was read."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images, self.read = images, []
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        self.read.append(row)
+        return self.images[row]
+
+
+def test_only_what_is_tried_is_read_and_once(make_textured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survival, "SAMPLE", 4)
+    monkeypatch.setattr(survival, "MUST_SURVIVE", {"none": 0.9, "noise 2": 0.9})
+    marked = mark_images(make_textured(9, 64, seed=25).astype(np.uint8), ids(9)).images
+    files = Files(marked)
+    assert mark_survival(files, ids(9), n=4, seed=3) == mark_survival(marked, ids(9), n=4, seed=3)
+    assert len(files.read) == len(set(files.read)) == 4
+    assert all(type(row) is int for row in files.read)
+
+
 def test_images_without_marks_or_with_the_marks_of_others_fail(make_textured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survival, "MUST_SURVIVE", {"none": 0.95, "JPEG 75": 0.9})
     images = make_textured(3, 64, seed=23).astype(np.uint8)
