@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
 from django.conf import settings
 from django.db import models
 
 from veilmark.core.errors import StateError
-from veilmark.core.models import BaseModel
+from veilmark.core.models import AppendOnly, BaseModel
 from veilmark.jobs.work import Work
 from veilmark.synthetic_sets.models import SyntheticSet
 
@@ -37,21 +35,7 @@ class CopyAnswer(models.TextChoices):
     CANNOT_TELL = "cannot_tell", "cannot tell"
 
 
-class CopyReviewQuerySet(models.QuerySet["CopyReview"]):
-    """Refuses what would change a row after the fact."""
-
-    def update(self, **_: Any) -> NoReturn:
-        _refuse("changed")
-
-    def delete(self) -> NoReturn:
-        _refuse("removed")
-
-
-def _refuse(what: str) -> NoReturn:
-    raise StateError(f"an answer cannot be {what}", where="flagged pair", remedy="answer again: the later one stands")
-
-
-class CopyReview(BaseModel):
+class CopyReview(AppendOnly, BaseModel):
     """What one person says of one flagged pair. Rows are added only: a later answer of the same person stands.
 
     sequence: from 1 in each audit run, without a gap. pair: its number in the run's internal report, which alone says
@@ -65,8 +49,6 @@ class CopyReview(BaseModel):
     answer = models.CharField(max_length=20, choices=CopyAnswer.choices)
     reason = models.TextField()
 
-    objects = CopyReviewQuerySet.as_manager()
-
     class Meta:
         ordering = ["sequence"]
         constraints = [models.UniqueConstraint(fields=["audit_run", "sequence"], name="one_review_per_sequence")]
@@ -74,10 +56,7 @@ class CopyReview(BaseModel):
     def __str__(self) -> str:
         return f"pair {self.pair}: {self.get_answer_display()}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            _refuse("changed")
-        super().save(*args, **kwargs)
-
-    def delete(self, *_: Any, **__: Any) -> NoReturn:
-        _refuse("removed")
+    @classmethod
+    def refusal(cls, done: str) -> StateError:
+        remedy = "answer again: the later one stands"
+        return StateError(f"an answer cannot be {done}", where="flagged pair", remedy=remedy)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 
 from veilmark.core.errors import StateError
-from veilmark.core.models import BaseModel
+from veilmark.core.models import AppendOnly, BaseModel
 
 
-def _refuse(what: str) -> NoReturn:
-    raise StateError(f"an event cannot be {what}", where="ledger", remedy="append a new event that corrects it")
-
-
-class EventQuerySet(models.QuerySet["Event"]):
-    def update(self, **_: Any) -> NoReturn:
-        _refuse("changed")
-
-    def delete(self) -> NoReturn:
-        _refuse("removed")
-
-
-class Event(models.Model):
+class Event(AppendOnly):
     """One link of the chain. Written by `event_append` alone; triggers in the database refuse every later change.
 
     payload_text: canonical JSON, kept as text because the digest covers its bytes (a JSON column may rewrite numbers).
@@ -43,8 +31,6 @@ class Event(models.Model):
     digest = models.CharField(max_length=71, unique=True)
     signature = models.CharField(max_length=128)
 
-    objects = EventQuerySet.as_manager()
-
     class Meta:
         ordering = ["sequence"]
         indexes = [models.Index(fields=["subject_type", "subject_id"], name="event_subject")]
@@ -52,13 +38,10 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.sequence} {self.kind}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            _refuse("changed")
-        super().save(*args, **kwargs)
-
-    def delete(self, *_: Any, **__: Any) -> NoReturn:
-        _refuse("removed")
+    @classmethod
+    def refusal(cls, done: str) -> StateError:
+        remedy = "append a new event that corrects it"
+        return StateError(f"an event cannot be {done}", where="ledger", remedy=remedy)
 
     @property
     def payload(self) -> dict[str, Any]:
