@@ -3,7 +3,7 @@
     python -m tests.benchmarks.watermark                                    # recovery, PSNR, speed; 2 processes
     python -m tests.benchmarks.watermark --sizes 64 --n 100 --attacks "JPEG 50" "flip"
     python -m tests.benchmarks.watermark --peers PYTHON    # the peers, in an environment that has them
-    python -m tests.benchmarks.watermark --nulls           # unmarked images and synthetic nulls
+    python -m tests.benchmarks.watermark --nulls --n 10000 # unmarked images and synthetic nulls; one process
 
 `--half tuning` takes the images on which the strengths were chosen; only "held out" is reported. The peers are
 invisible-watermark (dwtDct) and blind-watermark: `pip install invisible-watermark blind-watermark` somewhere else.
@@ -12,6 +12,7 @@ invisible-watermark (dwtDct) and blind-watermark: `pip install invisible-waterma
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from tests.benchmarks.watermark import nulls, peers, recovery
 from tests.benchmarks.watermark.material import HALVES
@@ -28,9 +29,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--peers", metavar="PYTHON", help="measure the peers instead, with this Python")
     parser.add_argument("--nulls", action="store_true", help="look for marks where none are instead")
+    parser.add_argument("--searched", type=Path, default=Path("watermark_nulls.csv"), help="full searches done so far")
     given = parser.parse_args()
     if given.nulls:
-        nulls.report(given.n, given.processes)
+        nulls.report(given.n, given.searched)
     elif given.peers:
         peers.report(given.peers, given.sizes, given.sources, given.attacks, given.n, given.half)
     else:

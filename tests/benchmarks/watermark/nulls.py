@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from tests.benchmarks.watermark.material import SHARED
-from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, direct_ids
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, Detection, MarkId, detect_mark, direct_ids
 from veilmark.provenance.watermark.code import coded_length, decode, signs
 from veilmark.provenance.watermark.mark_id import MESSAGE_BITS, checked_id, message_bits
 from veilmark.provenance.watermark.pattern import PROFILES, pattern_for
@@ -25,24 +25,38 @@ SIZE = 64
 SKIN = 3000
 
 
-def report(n_full: int, processes: int) -> None:
-    """`n_full` images are searched in full with known ids, all of them at the direct stage."""
+def report(n_full: int, found: Path) -> None:
+    """All images at the direct stage, then `n_full` of them in full with known ids.
+
+    A full search appends its line to the file `found`, so that the command goes on where it was stopped; only a run
+    on the same code may go on.
+    """
     _check_of_random_messages()
     _decoded_noise()
     _correlated_noise()
     images = np.stack(list(_unmarked()))
-    marked = sum(found is not None for part in np.array_split(images, 64) for found in direct_ids(part))
+    marked = sum(mark is not None for part in np.array_split(images, 64) for mark in direct_ids(part))
     print(f"direct stage: {marked} of {len(images):,} unmarked real images", flush=True)  # noqa: T201 - a command
-    rows = np.linspace(0, len(images) - 1, n_full).astype(int)
-    with ProcessPoolExecutor(processes) as pool:
-        rates = list(pool.map(_full_search, images[rows], chunksize=16))
-    sum(detected for detected, _ in rates)
+    rows = np.random.default_rng(4).permutation(len(images))[:n_full]
+    n_done = len(_searched(found))
+    with found.open("a") as lines:
+        for row in rows[n_done:]:
+            got = _full_search(images[row])
+            lines.write(f"{row},{int(got.detected)},{got.false_positive_rate!r}\n")
+            lines.flush()
+    searched = _searched(found)
+    detected = sum(is_detected for is_detected, _ in searched)
+    largest = max((rate for _, rate in searched), default=0.0)
+    print(f"full search: {detected} of {len(searched):,}, stated rate at most {largest:.1e}", flush=True)  # noqa: T201
 
 
-def _full_search(image: NDArray[np.uint8]) -> tuple[bool, float]:
-    known = [MarkId(release=1, random=i) for i in range(N_KNOWN)]
-    got = detect_mark(image, known_ids=known)
-    return got.detected, got.false_positive_rate
+def _searched(found: Path) -> list[tuple[bool, float]]:
+    lines = found.read_text().split() if found.exists() else []
+    return [(is_detected == "1", float(rate)) for _, is_detected, rate in (line.split(",") for line in lines)]
+
+
+def _full_search(image: NDArray[np.uint8]) -> Detection:
+    return detect_mark(image, known_ids=[MarkId(release=1, random=i) for i in range(N_KNOWN)])
 
 
 def _check_of_random_messages() -> None:
@@ -56,7 +70,7 @@ def _check_of_random_messages() -> None:
         agree = bits[:, 64:] == true[:, 64:]
         passed += int(agree.all(axis=1).sum())
         short += int(agree[:, :16].all(axis=1).sum())
-    N_SYNTHETIC / 2**16
+    print(f"random messages: {passed} of {N_SYNTHETIC:,} pass the check, {short} its first 16 bits")  # noqa: T201
 
 
 def _decoded_noise() -> None:

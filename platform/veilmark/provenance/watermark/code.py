@@ -17,6 +17,7 @@ N_STATES = 1 << MEMORY
 _GENERATORS = (0o557, 0o663, 0o711)
 _UPPER = N_STATES // 2  # the first of the upper half of the states
 _FREE_DISTANCE = 18
+_DECODED_AT_ONCE = 256  # keeps the memory of a large batch small
 _FORBIDDEN = np.float32(-1e9)
 
 
@@ -54,7 +55,33 @@ def is_nearest(soft: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray
 
 
 def decode(soft: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The most likely messages [N, K] for soft values [N, 3 (K + 8)], where a positive value speaks for bit 0.
+    """The most likely messages [N, K] for soft values [N, 3 (K + 8)], where a positive value speaks for bit 0."""
+    return candidates(soft, 1)[:, 0]
+
+
+def candidates(soft: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
+    """The most likely message and `n` - 1 others, [N, n, K], of which the second is the second most likely.
+
+    The others leave the best path once, where that costs least (the first step of a list Viterbi decoder, N. Seshadri
+    and C.-E. W. Sundberg, IEEE Trans. Commun. 42, 1994).
+    """
+    parts = np.split(soft.astype(np.float32), range(_DECODED_AT_ONCE, len(soft), _DECODED_AT_ONCE))
+    return np.concatenate([_listed(part, n) for part in parts])
+
+
+def _listed(soft: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
+    lead = _leads(soft)
+    n_steps, _, n_messages = lead.shape
+    best = _path(lead, np.arange(n_messages))
+    cost = np.abs(np.take_along_axis(lead, best[1:, None], axis=1)[:, 0])
+    leave = np.argsort(cost, axis=0)[: n - 1]
+    others = _path(lead, np.tile(np.arange(n_messages), n - 1), leave.ravel())
+    states = np.concatenate([best, others], axis=1)[1 : n_steps - MEMORY + 1]
+    return (states.reshape(len(states), n, n_messages).transpose(2, 1, 0) & 1).astype(np.uint8)
+
+
+def _leads(soft: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much better the upper predecessor of each state fits than the lower one, [steps, 256, N].
 
     State 2j + b is reached by bit b from state j or from state j + 128, which lets a few array operations a step serve
     all states of all messages. All generators have their first and last tap, so the other bit, or the other
@@ -62,29 +89,36 @@ def decode(soft: NDArray[np.float32]) -> NDArray[np.uint8]:
     """
     n, n_coded = soft.shape
     n_steps = n_coded // RATE
-    branches = _zero_branches() @ soft.astype(np.float32).reshape(n, n_steps, RATE).transpose(1, 2, 0)
+    branches = _zero_branches() @ soft.reshape(n, n_steps, RATE).transpose(1, 2, 0)
     metric = np.full((N_STATES, n), _FORBIDDEN, np.float32)
     metric[0] = 0
-    came_from_upper = np.empty((n_steps, N_STATES, n), np.bool_)
+    lead = np.empty((n_steps, N_STATES, n), np.float32)
     for step, branch in enumerate(branches):
         lower, upper = metric[:_UPPER], metric[_UPPER:]
         metric = np.empty((N_STATES, n), np.float32)
-        for bit, towards in enumerate(((lower + branch, upper - branch), (lower - branch, upper + branch))):
-            np.less(*towards, out=came_from_upper[step, bit::2])
-            np.maximum(*towards, out=metric[bit::2])
-    return _trace_back(came_from_upper)
+        ways = ((lower + branch, upper - branch), (lower - branch, upper + branch))
+        for bit, (by_lower, by_upper) in enumerate(ways):
+            np.subtract(by_upper, by_lower, out=lead[step, bit::2])
+            np.maximum(by_upper, by_lower, out=metric[bit::2])
+    return lead
 
 
-def _trace_back(came_from_upper: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A state holds the last eight bits, so ending in state 0 takes the eight zero bits that end every message."""
-    n_steps, _, n = came_from_upper.shape
-    states = np.zeros((n_steps + 1, n), np.intp)
-    columns = np.arange(n)
+def _path(
+    lead: NDArray[np.float32], messages: NDArray[np.intp], leave: NDArray[np.intp] | None = None
+) -> NDArray[np.intp]:
+    """The states [steps + 1, P] of the best path of each of `messages` [P], or of the best that takes the worse
+    predecessor at step `leave` [P].
+
+    A state holds the last eight bits, so ending in state 0 takes the eight zero bits that end every message.
+    """
+    n_steps = len(lead)
+    states = np.zeros((n_steps + 1, len(messages)), np.intp)
     for step in range(n_steps - 1, -1, -1):
-        state = states[step + 1]
-        np.right_shift(state, 1, out=states[step])
-        states[step] += came_from_upper[step, state, columns] * _UPPER
-    return (states[1 : n_steps - MEMORY + 1].T & 1).astype(np.uint8)
+        from_upper = lead[step, states[step + 1], messages] > 0
+        if leave is not None:
+            from_upper ^= leave == step
+        states[step] = (states[step + 1] >> 1) + from_upper * _UPPER
+    return states
 
 
 @lru_cache(maxsize=1)

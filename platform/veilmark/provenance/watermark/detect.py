@@ -1,11 +1,11 @@
 """Finding a mark without the original.
 
 The search goes through stages, each a set of hypotheses about what the image went through. A hypothesis turns the
-image into soft slot values; its pilots tell how promising it is; the best few of a stage are decoded; a decoded
-message counts where its keyed 32-bit check holds.
+image into soft slot values; its pilots tell how promising it is; the best few of a stage are decoded, each into a few
+likely messages; a message counts where its keyed 32-bit check holds.
 
 False positives are derived, not fitted: a message decoded from an unmarked image passes the check with probability
-2^-32, so a search that decoded n messages errs with probability at most n x 2^-32. The last stage needs no decoding:
+2^-32, so a search that checked n messages errs with probability at most n x 2^-32. The last stage needs no decoding:
 it correlates the soft values with the code words of a release's known ids. Code words are scrambled by keyed signs,
 and by Hoeffding's inequality a sum of fixed values with random signs exceeds t times their norm with probability
 at most exp(-t^2 / 2); t is chosen so that the sum over ids and hypotheses stays below `CORRELATION_ERROR`.
@@ -34,6 +34,7 @@ from veilmark.provenance.watermark.hypotheses import (
 )
 from veilmark.provenance.watermark.mark_id import (
     CHECK_BITS,
+    MESSAGE_BITS,
     PUBLIC_DETECTION_KEY,
     MarkId,
     checked_id,
@@ -43,6 +44,7 @@ from veilmark.provenance.watermark.pattern import BLOCK, PROFILES, Pattern, Prof
 from veilmark.provenance.watermark.soft import Hypotheses, correlate
 
 CORRELATION_ERROR = 2.0**-24
+_N_CANDIDATES = 4  # messages of each hypothesis that is decoded; more find hardly more
 _LEAST_LEFT = 0.7  # of a side; where a crop took more, too little of a tile is left to decode
 
 
@@ -87,7 +89,7 @@ class _Stage:
 # The most likely and the cheapest first.
 _STAGES = (
     _Stage(name="direct", hypotheses=unchanged, n_decoded=1),
-    _Stage(name="gain", hypotheses=by_gain, n_decoded=16),
+    _Stage(name="gain", hypotheses=by_gain, n_decoded=32),
     _Stage(name="flip", hypotheses=by_orientation, n_decoded=3),
     _Stage(name="crop", hypotheses=by_offset, n_decoded=32, profiles=_own_and_larger),
     _Stage(name="rotation", hypotheses=by_rotation, n_decoded=16),
@@ -136,7 +138,7 @@ def _direct(images: NDArray[np.generic], key: bytes) -> NDArray[np.float32]:
 class _Search:
     searched: Searched
     key: bytes
-    n_decoded: int = 0
+    n_checked: int = 0
     evidence: list[tuple[Pattern, NDArray[np.float32]]] = field(default_factory=list)
 
     def run(self, known_ids: Sequence[MarkId]) -> Detection:
@@ -150,7 +152,7 @@ class _Search:
         return self._detection(None, "none", 0.0)
 
     def _detection(self, found: MarkId | None, stage: str, extra_rate: float) -> Detection:
-        rate = self.n_decoded * 2.0**-CHECK_BITS + extra_rate
+        rate = self.n_checked * 2.0**-CHECK_BITS + extra_rate
         return Detection(detected=found is not None, id=found, stage=stage, false_positive_rate=rate)
 
     def _decode(self, stage: _Stage) -> MarkId | None:
@@ -160,8 +162,9 @@ class _Search:
             if not len(best.folded):
                 continue
             self.evidence.append((pattern, best.folded))
-            self.n_decoded += len(best.folded)
-            for message in code.decode(pattern.gather(best.folded)):
+            messages = code.candidates(pattern.gather(best.folded), _N_CANDIDATES).reshape(-1, MESSAGE_BITS)
+            self.n_checked += len(messages)
+            for message in messages:
                 if (found := checked_id(message, self.key)) is not None:
                     return found
         return None

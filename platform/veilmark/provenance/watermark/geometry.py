@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _PAD = 8
-_REGULARISATION = 0.02  # Wiener constant: how much noise an inverse filter may raise
+_REGULARISATION = 0.06  # Wiener constant: how much noise an inverse filter may raise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,8 @@ _MAX_DEGREES = 3.0
 _MAX_SHIFT_AT_EDGE = 0.4  # pixels that a hypothesis may be off at the image's edge
 _MAX_ROTATED_SIDE = 256  # a multiple of every tile; the middle of a large image is enough, and keeps the search short
 _SATURATED = 2.0  # of 255: so near the darkest or brightest value, a pixel was clipped
+_DEPTHS = (10.0, 25.0)  # of 255: how far below the window air may have lain
+_RICH_DETAIL = 20.0  # mean second differences of a block that halve its weight
 _KEPT = 32  # of each view; no stage decodes more
 
 
@@ -76,10 +78,14 @@ def unchanged(searched: Searched, pattern: Pattern) -> Hypotheses:
 
 def by_gain(searched: Searched, pattern: Pattern) -> Hypotheses:
     """Contrast changed, by windowing or because the percentiles moved; softened or clipped besides."""
-    image = searched.image
-    views = (image, *(sharpened(image, softening) for softening in _SOFTENINGS))
-    parts = [in_place(view[None], pattern, _WINDOWED).best(_KEPT) for view in views]
-    return joined([*parts, in_place(image[None], pattern, _WINDOWED, _unclipped(image)).best(_KEPT)], pattern)
+    image, clipped = searched.image, _Clipped(searched.image)
+    views = [
+        (image, None),
+        *((view, _calm(view)) for view in (sharpened(image, softening) for softening in _SOFTENINGS)),
+        (image, clipped.weights(3)),
+        *((clipped.deepened(depth), clipped.weights(1.5)) for depth in _DEPTHS),
+    ]
+    return joined((in_place(view[None], pattern, _WINDOWED, weights).best(_KEPT) for view, weights in views), pattern)
 
 
 def by_orientation(searched: Searched, pattern: Pattern) -> Hypotheses:
@@ -117,11 +123,33 @@ def _is_usual(scale: float) -> bool:
     return scale != 1 and 1 / _MOST_RESIZED <= scale <= _MOST_RESIZED
 
 
-def _unclipped(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The weight of each block, [H // 8, W // 8]: 1 where no pixel was clipped, 0 from a third of them."""
-    clipped = (image <= image.min() + _SATURATED) | (image >= image.max() - _SATURATED)
-    share = plane.to_blocks(clipped[None].astype(np.float32)).mean(axis=-1)[0]
-    weights: NDArray[np.float32] = np.maximum(1 - 3 * share, 0).astype(np.float32)
+class _Clipped:
+    """Where a window clipped an image [H, W]."""
+
+    def __init__(self, image: NDArray[np.float32]) -> None:
+        self._image = image
+        self._dark = image <= image.min() + _SATURATED
+        self._bright = image >= image.max() - _SATURATED
+        self._share = plane.to_blocks((self._dark | self._bright)[None].astype(np.float32)).mean(axis=-1)[0]
+
+    def weights(self, fall: float) -> NDArray[np.float32]:
+        """Of each block, [H // 8, W // 8]: 1 where no pixel was clipped, 0 where the share of 1 / `fall` was."""
+        weights: NDArray[np.float32] = np.maximum(1 - fall * self._share, 0).astype(np.float32)
+        return weights
+
+    def deepened(self, depth: float) -> NDArray[np.float32]:
+        """With a guess of what was there: dark pixels `depth` darker (air lies far below a window), bright ones a
+        fifth of that brighter. It brings back what of a block at the edge of the body is left."""
+        guessed: NDArray[np.float32] = self._image + np.float32(depth) * (self._bright / np.float32(5) - self._dark)
+        return guessed.astype(np.float32)
+
+
+def _calm(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight of each block, [H // 8, W // 8]: sharpening raises noise and aliasing most where detail is rich."""
+    blocks = plane.to_blocks(image[None])[0]
+    apart = blocks.reshape(*blocks.shape[:2], BLOCK, BLOCK)
+    detail = sum(np.abs(np.diff(apart, 2, axis=axis)).mean(axis=(2, 3)) for axis in (2, 3))
+    weights: NDArray[np.float32] = (1 / (1 + np.square(detail / _RICH_DETAIL))).astype(np.float32)
     return weights
 
 

@@ -6,10 +6,11 @@ speaks for the bit. A flat block, as clipping leaves it, lies at 0 and says noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from veilmark.provenance.watermark import plane
@@ -50,7 +51,7 @@ def in_place(
     weights: NDArray[np.float32] | None = None,
 ) -> Hypotheses:
     """Images [N, H, W] under gains [G], blocks where they were: [N * G]. `weights` [H // 8, W // 8] are of blocks."""
-    folded = _soft_tiles(images, pattern, gains, weights)
+    folded = _soft_tiles(plane.to_blocks(images) @ pattern.projection, pattern, gains, weights)
     flat = folded.reshape(len(folded), -1)
     return Hypotheses(folded=folded, score=(flat @ pattern.pilots.ravel()) / _norm(flat))
 
@@ -61,19 +62,14 @@ def displaced(image: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.fl
     The best `n` are shifted back. The pilots tell a shift only up to their period: where the tile is longer, each
     shift of the tile that agrees is a hypothesis.
     """
-    offsets = [(dy, dx) for dy in range(BLOCK) for dx in range(BLOCK) if min(image[dy:, dx:].shape) >= BLOCK]
-    found = [s for dy, dx in offsets for s in _shifts(_soft_tiles(image[None, dy:, dx:], pattern, gains), pattern)]
     tile, period = pattern.profile.tile, pattern.profile.period
-    n_alike = (tile // period) ** 2
-    best = sorted(found, key=lambda shift: -shift.score)[: max(1, n // n_alike)]
-    turned = [
-        np.roll(shift.folded, (-shift.rows - down, -shift.columns - right), axis=(0, 1))
-        for shift in best
-        for down in range(0, tile, period)
-        for right in range(0, tile, period)
-    ]
-    score = np.repeat(np.array([shift.score for shift in best], np.float32), n_alike)
-    return Hypotheses(folded=np.stack(turned), score=score)
+    parts = [_shifts(slots, pattern, gains) for slots in _at_every_offset(image, pattern)]
+    folded, starts, score = (np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
+    alike = np.mgrid[0:tile:period, 0:tile:period].reshape(2, -1).T
+    best = np.argsort(-score, kind="stable")[: max(1, n // len(alike))]
+    rows, columns = ((starts[best, None] + alike).reshape(-1, 2, 1) + np.arange(tile)).transpose(1, 0, 2) % tile
+    which = np.repeat(best, len(alike))
+    return Hypotheses(folded=folded[which[:, None, None], rows[:, :, None], columns[:, None]], score=score[which])
 
 
 def correlate(folded: NDArray[np.float32], words: NDArray[np.float32], pattern: Pattern) -> NDArray[np.float32]:
@@ -89,13 +85,12 @@ def correlate(folded: NDArray[np.float32], words: NDArray[np.float32], pattern: 
 
 
 def _soft_tiles(
-    images: NDArray[np.float32],
+    slots: NDArray[np.float32],
     pattern: Pattern,
     gains: NDArray[np.float32],
     weights: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """[N, H, W] to soft values folded into one tile, [N * G, tile, tile, n_slots]."""
-    slots = plane.to_blocks(images) @ pattern.projection
+    """Slots [N, R, C, n_slots] to soft values folded into one tile, [N * G, tile, tile, n_slots]."""
     rows, columns, n_slots = slots.shape[1:]
     phase = slots[:, None] * (gains * np.float32(2 * np.pi / pattern.profile.step))[None, :, None, None, None]
     soft = np.sin(phase, out=phase).reshape(-1, rows, columns, n_slots)
@@ -117,27 +112,34 @@ def _folded(soft: NDArray[np.float32], period: int) -> NDArray[np.float32]:
     return folded
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Shift:
-    """One tile [tile, tile, n_slots] that lies `rows`, `columns` of blocks further, as far as the pilots tell."""
+def _at_every_offset(image: NDArray[np.float32], pattern: Pattern) -> Iterator[NDArray[np.float32]]:
+    """The slots [8, H // 8, W // 8, n_slots] of the blocks that begin 0 to 7 columns further, for each of 8 rows.
 
-    folded: NDArray[np.float32]
-    rows: int
-    columns: int
-    score: float
+    Where a further offset leaves no whole block, its slots are 0 and say nothing.
+    """
+    rows, columns = (length // BLOCK for length in image.shape)
+    for down in range(min(BLOCK, len(image) - BLOCK + 1)):
+        strips = sliding_window_view(image[down:], (BLOCK, BLOCK))[::BLOCK]
+        slots = np.zeros((rows, columns * BLOCK, pattern.profile.n_slots), np.float32)
+        found = strips.reshape(-1, BLOCK * BLOCK) @ pattern.projection
+        slots[: strips.shape[0], : strips.shape[1]] = found.reshape(*strips.shape[:2], -1)
+        yield slots.reshape(rows, columns, BLOCK, -1).transpose(2, 0, 1, 3)
 
 
-def _shifts(folded: NDArray[np.float32], pattern: Pattern) -> list[_Shift]:
-    """The few of tiles [K, ...] that agree best with the pilots after a circular shift by whole blocks."""
+def _shifts(
+    slots: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.float32]]:
+    """The few gains of each offset [N, R, C, n_slots] that agree best with the pilots after a circular shift by whole
+    blocks: tiles [K, tile, tile, n_slots], by how many rows and columns of blocks they lie further [K, 2], scores [K].
+    """
     period = pattern.profile.period
+    folded = _soft_tiles(slots, pattern, gains)
     agreement = _folded(folded, period).reshape(len(folded), -1) @ pattern.shifted_pilots
     score = agreement.max(axis=1) / _norm(folded.reshape(len(folded), -1))
-    kept = np.argsort(-score, kind="stable")[:_SHIFTED_KEPT]
-    starts = [divmod(int(agreement[k].argmax()), period) for k in kept]
-    return [
-        _Shift(folded=folded[k], rows=rows, columns=columns, score=float(score[k]))
-        for k, (rows, columns) in zip(kept, starts, strict=True)
-    ]
+    ranked = np.argsort(-score.reshape(len(slots), -1), axis=1, kind="stable")[:, :_SHIFTED_KEPT]
+    kept = (ranked + np.arange(0, len(folded), len(gains))[:, None]).ravel()
+    starts = np.stack(divmod(agreement[kept].argmax(axis=1), period), axis=1)
+    return folded[kept], starts, score[kept]
 
 
 def _norm(flat: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veilmark.provenance.watermark.code import coded_length, decode, encode, is_nearest, signs
+from veilmark.provenance.watermark.code import candidates, coded_length, decode, encode, is_nearest, signs
 
 bit_lists = st.lists(st.integers(0, 1), min_size=1, max_size=120)
 
@@ -64,3 +64,19 @@ def test_nine_wrong_places_of_eighteen_are_not_certain() -> None:
     between = words.mean(axis=0, keepdims=True)
     assert not is_nearest(between, words[:1]).any()
     assert not is_nearest(between, words[1:]).any()
+
+
+def test_the_second_candidate_is_the_second_most_likely_message() -> None:
+    """Against all 256 messages of eight bits."""
+    every = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+    rng = np.random.default_rng(5)
+    noisy = signs(every[:60]) + rng.normal(0, 1.5, (60, coded_length(8))).astype(np.float32)
+    ranked = np.argsort(-(noisy @ signs(every).T), axis=1)
+    listed = candidates(noisy, 4)
+    assert (listed[:, :2] == every[ranked[:, :2]]).all()
+    assert all(len(np.unique(messages, axis=0)) == 4 for messages in listed)
+
+
+def test_a_large_batch_is_decoded_in_parts() -> None:
+    messages = np.random.default_rng(6).integers(0, 2, (600, 20)).astype(np.uint8)
+    assert (candidates(signs(messages), 2)[:, 0] == messages).all()

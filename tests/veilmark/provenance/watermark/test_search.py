@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, mark_images
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect, detect_mark, mark_images
 from veilmark.provenance.watermark.attacks import ATTACKS, in_turn, rotated, shown
 from veilmark.provenance.watermark.detect import CORRELATION_ERROR
 from veilmark.provenance.watermark.pattern import PROFILES, Profile, pattern_for, profile_for
@@ -92,14 +92,37 @@ def test_stored_bits_survive_a_window_and_a_jpeg(make_textured, maximum: int) ->
 
 @pytest.mark.parametrize("size", [64, 115, 256])
 def test_a_full_search_states_a_rate_below_one_in_a_million(make_textured, size: int) -> None:
-    """2^-32 for each decoding, and what correlation adds."""
+    """2^-32 for each message that is checked, four of each hypothesis, and what correlation adds."""
     image = make_textured(1, size, seed=size)[0].astype(np.uint8)
     searched = detect_mark(image, known_ids=ids(20))
-    n_decoded = (searched.false_positive_rate - CORRELATION_ERROR) * 2**32
+    n_checked = (searched.false_positive_rate - CORRELATION_ERROR) * 2**32
     assert not searched.detected
     assert searched.false_positive_rate < 1e-6
-    assert n_decoded == pytest.approx(round(n_decoded))
-    assert n_decoded > 50
+    assert n_checked == pytest.approx(round(n_checked))
+    assert round(n_checked) % 4 == 0
+    assert n_checked > 200
+
+
+def test_a_stated_rate_counts_every_message_whose_check_was_tried(make_textured, monkeypatch) -> None:
+    n_tried = 0
+
+    def refused(bits: np.ndarray, key: bytes) -> None:
+        nonlocal n_tried
+        n_tried += 1
+
+    monkeypatch.setattr(detect, "checked_id", refused)
+    searched = detect_mark(make_textured(1, 80, seed=35)[0].astype(np.uint8))
+    assert searched.false_positive_rate == n_tried / 2**32
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_window_that_makes_the_air_black_leaves_the_body_readable(make_textured, size: int) -> None:
+    """Two fifths of the image are air just above black. The window clips it, also in the blocks that the body's edge
+    crosses."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    body = make_textured(6, size, seed=36) * 0.55 + 60
+    images = np.where(x**2 + y**2 < 0.75, body, 5).astype(np.uint8)
+    assert recovered(images, "window with clipping") == 1
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
