@@ -115,13 +115,13 @@ def test_a_stated_rate_counts_every_message_whose_check_was_tried(make_textured,
     assert searched.false_positive_rate == n_tried / 2**32
 
 
-@pytest.mark.parametrize("size", [64, 128])
-def test_a_window_that_makes_the_air_black_leaves_the_body_readable(make_textured, size: int) -> None:
-    """Two fifths of the image are air just above black. The window clips it, also in the blocks that the body's edge
-    crosses."""
+@pytest.mark.parametrize(("size", "reach"), [(64, 0.6), (128, 0.5)])
+def test_a_window_that_makes_the_air_black_leaves_the_body_readable(make_textured, size: int, reach: float) -> None:
+    """Half of the image and more is air just above black. The window clips it, also in the blocks that the body's edge
+    crosses. Without a guess of what it clipped, none is found at 64 px."""
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
-    body = make_textured(6, size, seed=36) * 0.55 + 60
-    images = np.where(x**2 + y**2 < 0.75, body, 5).astype(np.uint8)
+    body = make_textured(6, size, seed=36) * 0.8 + 10
+    images = np.where(x**2 + y**2 < reach, body, 5).astype(np.uint8)
     assert recovered(images, "window with clipping") == 1
 
 
