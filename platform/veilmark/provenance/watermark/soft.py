@@ -92,7 +92,7 @@ def _soft_tiles(
 ) -> NDArray[np.float32]:
     """Slots [N, R, C, n_slots] to soft values folded into one tile, [N * G, tile, tile, n_slots]."""
     rows, columns, n_slots = slots.shape[1:]
-    phase = slots[:, None] * (gains * np.float32(2 * np.pi / pattern.profile.step))[None, :, None, None, None]
+    phase = slots.reshape(len(slots), 1, -1) * (gains * np.float32(2 * np.pi / pattern.profile.step))[:, None]
     soft = np.sin(phase, out=phase).reshape(-1, rows, columns, n_slots)
     if weights is not None:
         soft *= weights[..., None]
