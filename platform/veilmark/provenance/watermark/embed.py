@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +65,12 @@ def _mark_chunk(
     Marking moves the percentiles that the detector measures; so each try starts from those of the last one's result.
     """
     result, is_marked = images.copy(), np.zeros(len(images), np.bool_)
-    pending = np.flatnonzero(plane.intensity_range(plane.luminance(images))[1] > 0)
+    low, span = plane.intensity_range(plane.luminance(images))
+    pending = np.flatnonzero(span > 0)
     if not pending.size:
         return result, is_marked
+    low, span = low[pending], span[pending]
     cover = _Cover(images=images[pending], signs=pattern.slot_signs(message_bits([ids[int(i)] for i in pending], key)))
-    low, span = plane.intensity_range(plane.luminance(cover.images))
     allowed = allowed_error(cover.images, pattern.profile)
     strength = cover.predicted_strength(pattern, low, span, allowed)
     for fit in range(_N_FITS):
@@ -95,7 +97,11 @@ class _Cover:
     signs: NDArray[np.float32]
 
     def of(self, rows: NDArray[np.intp]) -> _Cover:
-        return _Cover(images=self.images[rows], signs=self.signs[rows])
+        return self if len(rows) == len(self.images) else _Cover(images=self.images[rows], signs=self.signs[rows])
+
+    @cached_property
+    def _grey(self) -> NDArray[np.float32]:
+        return plane.luminance(self.images)
 
     def predicted_strength(
         self,
@@ -125,7 +131,7 @@ class _Cover:
         return _with_extremes(channels, marked).reshape(self.images.shape)
 
     def _slots(self, pattern: Pattern, low: NDArray[np.float32], span: NDArray[np.float32]) -> NDArray[np.float32]:
-        grey = (plane.luminance(self.images) - low[:, None, None]) * (np.float32(255) / span)[:, None, None]
+        grey = (self._grey - low[:, None, None]) * (np.float32(255) / span)[:, None, None]
         return plane.to_blocks(grey) @ pattern.projection
 
     def _tiled_signs(self, slots: NDArray[np.float32]) -> NDArray[np.float32]:
