@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from veilmark.provenance.errors import MarkError
-from veilmark.provenance.watermark import MarkId, detect_mark, direct_ids, mark_images
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, direct_ids, mark_images
+from veilmark.provenance.watermark.detect import carries
 
 
 def ids(n: int) -> list[MarkId]:
@@ -113,6 +114,18 @@ def test_every_real_image_is_marked_read_back_and_hardly_changed(chest_images) -
     assert marked.is_marked.all()
     assert direct_ids(marked.images) == ids(1000)
     assert psnr(marked.images, chest_images, 255).min() >= 42.5
+
+
+def test_reading_back_says_what_decoding_says(make_textured) -> None:
+    """Worn by more and more noise: first certain, then decoded, then lost."""
+    marked = mark_images(make_textured(8, 64, seed=41).astype(np.uint8), ids(8)).images
+    rng = np.random.default_rng(42)
+    worn = np.stack([np.clip(marked[i] + rng.normal(0, 1.5 * i, marked[i].shape), 0, 255) for i in range(8)])
+    read = carries(worn.astype(np.uint8), ids(8), key=PUBLIC_DETECTION_KEY)
+    assert read.tolist() == [got == mark for got, mark in zip(direct_ids(worn.astype(np.uint8)), ids(8), strict=True)]
+    assert read.any()
+    assert not read.all()
+    assert not carries(marked, ids(9)[1:], key=PUBLIC_DETECTION_KEY).any()
 
 
 def test_unmarked_images_show_no_mark(make_textured) -> None:
