@@ -68,18 +68,24 @@ def margin_p_value(ranked: Ranked, members: NDArray[np.bool_], cut: float, *, n_
     everything resembles) from passing for a leak.
     """
 
+    gaps = np.log(1 - ranked.correlation + RESOLUTION)
+    gaps -= gaps[:, :1].copy()
+    within = np.count_nonzero(gaps <= abs(cut), axis=1)  # a query counts where its first so many people are of one side
+    able = np.flatnonzero(within < gaps.shape[1])
+    people, within = ranked.person, within[able]
+
     def statistic(dealt: NDArray[np.bool_]) -> float:
-        ours = dealt[ranked.person]
-        found = margin(_first(ranked.correlation, ours), _first(ranked.correlation, ~ours))
-        return float((found > cut).mean() - (found < -cut).mean())
+        rows, left, side, total = able, within, dealt[people[able, 0]], 0
+        for column in range(1, people.shape[1]):
+            agree = dealt[people[rows, column]] == side
+            won = left <= column
+            total += int(np.count_nonzero(won & side)) - int(np.count_nonzero(won & ~side))
+            rows, left, side = (part[agree & ~won] for part in (rows, left, side))
+            if not len(rows):
+                break
+        return total / len(people)
 
     return dealt_p_value(statistic, members, n_draws=n_draws, seed=seed)
-
-
-def _first(ranked: Floats, where: NDArray[np.bool_]) -> Floats:
-    """The highest value of each row where the mask holds; the lowest kept one when it holds nowhere."""
-    column = np.where(where.any(axis=1), where.argmax(axis=1), ranked.shape[1] - 1)
-    return np.asarray(np.take_along_axis(ranked, column[:, None], axis=1)[:, 0])
 
 
 def _exceeding(null: Doubles, values: Doubles) -> NDArray[np.intp]:

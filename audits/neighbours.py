@@ -1,8 +1,4 @@
-"""Exact nearest neighbours by blocked matrix products, plain and with registration.
-
-Memory is bounded by the block. Squared distances as |q|^2 + |g|^2 - 2 q.g cancel badly in float32 when vectors are
-long and close, so features are centred first and the winners' distances are computed again by direct difference.
-"""
+"""Exact nearest neighbours by blocked matrix products, plain and with registration. Memory is bounded by the block."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from audits.pixels import Floats, Greys, resize
 BLOCK_FLOATS = 1 << 22
 REGISTRATION_SIZE = 32
 REGISTRATION_SHIFT = 2
+LEAST_CONTRAST = 1e-4
 
 Rows = NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -31,47 +28,19 @@ def nearest(queries: Rows, gallery: Rows, *, block_floats: int = BLOCK_FLOATS) -
     are ties, of which either may be named; the distance is exact to float32. Raises ValueError for an empty gallery
     and for values that are not finite.
     """
+    # Only runs pay for torch, not the listing of audits.
+    from audits.exact_search import Frame, best_of  # noqa: PLC0415
+
     if not len(gallery):
         raise ValueError("empty gallery")
     most = max(1, block_floats // max(1, math.prod(gallery.shape[1:])))
     # Tall blocks: matrix products are fastest with few gallery rows at a time.
-    n_queries, n_gallery = min(2 * most, 2 * math.isqrt(block_floats)), min(most, math.isqrt(block_floats) // 2 + 1)
-    centre = _mean(gallery, n_gallery)
-    index = np.empty(len(queries), dtype=np.intp)
-    distance = np.empty(len(queries), dtype=np.float32)
-    for start, stop in _spans(len(queries), n_queries):
-        index[start:stop] = _best(queries[start:stop], gallery, centre, n_gallery)
-    for start, stop in _spans(len(queries), n_gallery):
-        apart = _flat(queries[start:stop]) - _flat(gallery[index[start:stop]])
-        distance[start:stop] = np.linalg.norm(apart, axis=1)
-    if not (np.isfinite(centre).all() and np.isfinite(distance).all()):
-        raise ValueError("values that are not finite")
+    n_queries, n_gallery = min(2 * most, 2 * math.isqrt(block_floats)), min(most, math.isqrt(block_floats) // 2)
+    frame = Frame.of(queries, gallery, max(1, n_gallery))
+    index, distance = np.empty(len(queries), dtype=np.intp), np.empty(len(queries), dtype=np.float32)
+    for start, stop in spans(len(queries), n_queries):
+        index[start:stop], distance[start:stop] = best_of(queries[start:stop], gallery, frame, max(1, n_gallery))
     return index, distance
-
-
-def _best(queries: Rows, gallery: Rows, centre: Floats, n_gallery: int) -> NDArray[np.intp]:
-    """Where q.g - |g|^2 / 2 is largest, which is where the distance is smallest."""
-    import torch  # noqa: PLC0415 - only runs pay for it, not the listing of audits
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    asked = torch.from_numpy(_flat(queries) - centre).to(device)
-    best = torch.full((len(queries),), -torch.inf, device=device)
-    index = torch.zeros(len(queries), dtype=torch.long, device=device)
-    for start, stop in _spans(len(gallery), n_gallery):
-        held = torch.from_numpy(_flat(gallery[start:stop]) - centre).to(device)
-        score, place = torch.addmm(held.square().sum(dim=1) / -2, asked, held.T).max(dim=1)
-        nearer = ~(score <= best)  # true for what is no number too, so that it is found out
-        best, index = torch.where(nearer, score, best), torch.where(nearer, place + start, index)
-    return index.cpu().numpy()
-
-
-def _mean(gallery: Rows, rows: int) -> Floats:
-    total = sum(_flat(gallery[a:b]).sum(axis=0, dtype=np.float64) for a, b in _spans(len(gallery), rows))
-    return np.asarray(total / len(gallery), dtype=np.float32)
-
-
-def _flat(block: Rows) -> Floats:
-    return np.asarray(block, dtype=np.float32).reshape(len(block), -1)
 
 
 def squared_distances(queries: Floats, gallery: Floats) -> Floats:
@@ -132,24 +101,43 @@ def registered_blocks(queries: Greys, gallery: Greys, block_floats: int) -> Iter
     inner = REGISTRATION_SIZE - 2 * REGISTRATION_SHIFT
     edge = slice(REGISTRATION_SHIFT, REGISTRATION_SHIFT + inner)
     n_gallery = max(1, math.isqrt(block_floats))
-    for start, stop in _spans(len(queries), max(1, block_floats // n_gallery)):
+    for start, stop in spans(len(queries), max(1, block_floats // n_gallery)):
         small = resize(queries[start:stop], REGISTRATION_SIZE)
-        windows = [sliding_window_view(image, (inner, inner), axis=(1, 2)) for image in (small, small[:, :, ::-1])]
-        for first, last in _spans(len(gallery), n_gallery):
-            still = resize(gallery[first:last], REGISTRATION_SIZE)[:, edge, edge]
-            fixed = _unit(still.reshape(len(still), -1)).T
-            best = np.full((len(small), len(still)), -1.0, dtype=np.float32)
-            for window in windows:
-                for dy, dx in np.ndindex(window.shape[1:3]):
-                    np.maximum(best, _unit(window[:, dy, dx].reshape(len(small), -1)) @ fixed, out=best)
+        windows = sliding_window_view(small, (inner, inner), axis=(1, 2))
+        for first, last in spans(len(gallery), n_gallery):
+            fixed = _folded(resize(gallery[first:last], REGISTRATION_SIZE)[:, edge, edge])
+            best = np.full((len(small), last - first), -1.0, dtype=np.float32)
+            even, odd = np.empty_like(best), np.empty_like(best)
+            for dy, dx in np.ndindex(windows.shape[1:3]):
+                for moved, still, out in zip(_folded(windows[:, dy, dx]), fixed, (even, odd), strict=True):
+                    np.matmul(moved, still.T, out=out)
+                even += np.abs(odd, out=odd)  # the window's correlation is even + odd, its mirror image's even - odd
+                np.maximum(best, even, out=best)
             yield slice(start, stop), slice(first, last), best
 
 
-def _spans(n: int, step: int) -> list[tuple[int, int]]:
+def _folded(images: Floats) -> tuple[Floats, Floats]:
+    """Images of even width, less their mean, of length 1: the part that a left-right flip keeps, the part it negates.
+
+    Both [N, H * W / 2]: two images correlate by the sum of the products of their parts, which is half the work of an
+    image and its mirror image one after the other. A constant image becomes zeros.
+    """
+    half = images.shape[2] // 2
+    left, right = images[:, :, :half], images[:, :, : half - 1 : -1]
+    even, odd = (left + right).reshape(len(images), -1), (left - right).reshape(len(images), -1)
+    even -= even.mean(axis=1, keepdims=True)
+    length = np.hypot(*(np.linalg.norm(part, axis=1, keepdims=True) for part in (even, odd)))
+    scale = (length > LEAST_CONTRAST) / np.maximum(length, LEAST_CONTRAST)
+    even *= scale
+    odd *= scale
+    return even, odd
+
+
+def flat(block: Rows) -> Floats:
+    """[N, D]: what follows the first axis as one row, in float32."""
+    return np.asarray(block, dtype=np.float32).reshape(len(block), -1)
+
+
+def spans(n: int, step: int) -> list[tuple[int, int]]:
+    """Starts and stops of blocks of at most `step`."""
     return [(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-def _unit(rows: Floats) -> Floats:
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(np.where(length > 1e-4, centred / np.maximum(length, 1e-4), 0), dtype=np.float32)

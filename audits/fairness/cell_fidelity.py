@@ -18,9 +18,10 @@ from scipy.special import ndtri
 from audits.base import AuditInput, Measurement, Status
 from audits.checks import white_level
 from audits.embeddings.choice import choose
-from audits.groups.cells import MIN_JUDGED, Cells, column_of, groupings_of, missing_column
+from audits.groups.cells import GROUPINGS, MIN_JUDGED, Cells, column_of, groupings_of, missing_column
 from audits.pixels import Floats, GreyView
 from audits.registry import audit
+from audits.sampling import some_of
 from audits.stats import Doubles, rows_by_subject
 from generators.data import ImageSet, Strings
 
@@ -70,9 +71,19 @@ def cell_fidelity(data: AuditInput) -> list[Measurement]:
     """Differences in density and coverage between groups, by sex, age group, site, and sex with age group."""
     white = white_level(data)
     embedding = choose(data)
-    arms = {name: getattr(data, name) for name in ("holdout", "train", "synthetic")}
+    arms = {name: _thinned(getattr(data, name), seed=data.seed) for name in ("holdout", "train", "synthetic")}
     at = {name: embedding.of(GreyView(sets=(arm,), white=white)) for name, arm in arms.items()}
     return [m for grouping in groupings_of(data) for m in _measure(arms, at, grouping, embedding.name, seed=data.seed)]
+
+
+def _thinned(arm: ImageSet, *, seed: int) -> ImageSet:
+    """The images of at most twice `MAX_DRAWN` people of each cell: a draw takes no more than half of a cell."""
+    known = [name for name in GROUPINGS if getattr(arm, name) is not None]
+    cells = column_of(arm, "_and_".join(known)) if known else None
+    if cells is None or len(arm) <= 2 * MAX_DRAWN:
+        return arm
+    rows = (np.flatnonzero(cells == name) for name in np.unique(cells))
+    return arm.select(np.concatenate([cell[some_of(arm.select(cell), 2 * MAX_DRAWN, seed=seed)] for cell in rows]))
 
 
 def density_and_coverage(real: Floats, other: Floats) -> tuple[float, float]:

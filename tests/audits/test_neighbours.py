@@ -8,35 +8,112 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audits.neighbours import nearest, nearest_query, nearest_registered, registered_correlation, squared_distances
-from audits.pixels import GreyView, resize, shrunk, to_grey
+from audits import exact_search
+from audits.neighbours import (
+    Rows,
+    nearest,
+    nearest_query,
+    nearest_registered,
+    registered_correlation,
+    squared_distances,
+)
+from audits.pixels import Floats, GreyView, resize, shrunk, to_grey
+from audits.stats import Doubles
 from generators.data import ImageSet
+
+PRECISIONS = (torch.bfloat16, torch.float32, torch.float64)
+
+
+def _drawn(shape: str, n: int, width: int, rng: np.random.Generator) -> Doubles:
+    """Rows in which nearest neighbours are hard to tell, in float64."""
+    rows = rng.normal(0, 1, (n, width))
+    match shape:
+        case "near ties":  # all as far from the first, but for parts in ten thousand
+            length = np.linalg.norm(rows[1:], axis=1, keepdims=True)
+            rows[1:] = rows[0] + rows[1:] / length * (1 + 1e-4 * rng.random((n - 1, 1)))
+        case "clusters":  # a thousand times farther apart than wide
+            rows = rows + 1000 * rng.normal(0, 1, (3, width))[rng.integers(0, 3, n)]
+        case "offset":
+            rows += 1000
+        case "one far row":
+            rows[rng.integers(n)] *= 1e6
+        case "the same rows again":
+            rows = rows[rng.integers(0, 1 + n // 3, n)]
+    return rows
 
 
 @given(
     seed=st.integers(0, 2**32 - 1),
-    n_queries=st.integers(1, 40),
-    n_gallery=st.integers(1, 40),
+    shape=st.sampled_from(["plain", "near ties", "clusters", "offset", "one far row", "the same rows again"]),
+    n=st.integers(2, 60),
     width=st.integers(1, 30),
-    offset=st.sampled_from([0.0, 1.0, 1000.0]),
+    scale=st.sampled_from([1.0, 1e-30, 1e-19, 1e30]),
     block=st.integers(1, 500),
+    first=st.integers(0, 2),
 )
-def test_nearest_equals_brute_force(
-    seed: int, n_queries: int, n_gallery: int, width: int, offset: float, block: int
+def test_nearest_equals_brute_force_in_float64(
+    seed: int, shape: str, n: int, width: int, scale: float, block: int, first: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    queries, gallery = ((rng.normal(0, 1, (n, width)) + offset).astype(np.float32) for n in (n_queries, n_gallery))
-    index, distance = nearest(queries, gallery, block_floats=block)
+    rows = (_drawn(shape, n, width, rng) * scale).astype(np.float32)
+    order = np.concatenate([[0], 1 + rng.permutation(n - 1)])
+    queries, gallery = rows[order[: n // 2]], rows[order[n // 2 :]]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(exact_search, "_kinds", lambda: iter(PRECISIONS[first:]))
+        index, distance = nearest(queries, gallery, block_floats=block)
     brute = np.linalg.norm(queries[:, None].astype(float) - gallery[None].astype(float), axis=2)
-    np.testing.assert_allclose(distance, brute.min(axis=1), rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(brute[np.arange(n_queries), index], brute.min(axis=1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(distance, brute.min(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(brute[np.arange(len(queries)), index], brute.min(axis=1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
-def test_images_mapped_from_a_file_are_read_block_by_block(tmp_path: Path, kind: type) -> None:
+@pytest.fixture
+def hard() -> tuple[Floats, Floats]:
+    """300 rows about each of 20 queries at nearly one distance; the queries lie a hundred times farther apart."""
+    rng = np.random.default_rng(0)
+    queries = 100 * rng.normal(0, 1, (20, 16))
+    aside = rng.normal(0, 1, (20, 300, 16))
+    aside *= (1 + 1e-4 * rng.random((20, 300, 1))) / np.linalg.norm(aside, axis=2, keepdims=True)
+    gallery = (queries[:, None] + aside).reshape(-1, 16)
+    return queries.astype(np.float32), gallery.astype(np.float32)
+
+
+def _n_wrong(queries: Floats, gallery: Floats) -> int:
+    index, _ = nearest(queries, gallery)
+    brute = np.linalg.norm(queries[:, None].astype(float) - gallery[None].astype(float), axis=2)
+    return int((brute[np.arange(len(queries)), index] > brute.min(axis=1) * (1 + 1e-6)).sum())
+
+
+def test_where_one_precision_cannot_tell_the_next_one_does(
+    hard: tuple[Floats, Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+    seen = exact_search.Frame.seen
+
+    def noted(frame: exact_search.Frame, rows: Rows, kind: torch.dtype) -> object:
+        used.append(kind)
+        return seen(frame, rows, kind)
+
+    monkeypatch.setattr(exact_search, "_kinds", lambda: iter(PRECISIONS))
+    monkeypatch.setattr(exact_search.Frame, "seen", noted)
+    assert _n_wrong(*hard) == 0
+    assert set(used) == set(PRECISIONS)
+
+
+def test_without_the_bounds_products_alone_are_wrong(
+    hard: tuple[Floats, Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact_search, "_kinds", lambda: iter([torch.bfloat16]))
+    monkeypatch.setattr(exact_search, "STORED", 0.0)
+    monkeypatch.setattr(exact_search, "SPARE", 0.0)
+    assert _n_wrong(*hard) > 10
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_images_mapped_from_a_file_are_read_block_by_block(tmp_path: Path, kind: str) -> None:
     rng = np.random.default_rng(0)
     queries, gallery = (rng.integers(0, 256, (n, 6, 5)).astype(kind) for n in (30, 70))
     np.save(tmp_path / "gallery.npy", gallery)
