@@ -29,7 +29,6 @@ from veilmark.provenance.tracing.copies import GrantCopy as WrittenCopy
 from veilmark.provenance.tracing.copies import GrantTerms, write_grant_copy
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
-from veilmark.releases.publication import CREATOR
 from veilmark.releases.seals import site_sealers
 from veilmark.releases.selectors import bundle_folder, trust_root_path
 from veilmark.releases.states import ReleaseState
@@ -103,9 +102,7 @@ def _write(copy: GrantCopy, folder: Path, progress: Progress) -> WrittenCopy:
         ),
         signer=site_identity(),
         log=site_log(),
-        sealers=site_sealers(
-            generator=release.synthetic_set.training_run.generator, organisation=CREATOR, signed_at=made_at
-        ),
+        sealers=site_sealers(generator=release.synthetic_set.training_run.generator, signed_at=made_at),
         progress=lambda done, total: progress(done, total, "marking the grant's images"),
     )
 

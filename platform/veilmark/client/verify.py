@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from veilmark.client.trust import read_trust
+from veilmark.provenance.embedded.seal import Seal, SealState
 from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.verdict import Verdict, Verification
 from veilmark.provenance.verify import verify_path
 
-_COLOURS = {Verdict.AUTHENTIC: "green", Verdict.UNDETERMINED: "yellow", Verdict.MARK_ONLY: "yellow"}
+_COLOURS = dict.fromkeys((Verdict.SEALED, Verdict.UNDETERMINED, Verdict.MARK_ONLY), "yellow") | {
+    Verdict.AUTHENTIC: "green"
+}
 _MAX_PROBLEMS = 20
 
 
@@ -38,7 +41,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Verify a bundle or an image. Exit codes: 0 authentic, 10 altered but ours, 11 mark only, 12 copied mark,
-    13 recalled, 14 unmarked, 15 undetermined, 2 bad input."""
+    13 recalled, 14 unmarked, 15 undetermined (an image alone whose seal holds: sealed), 2 bad input."""
     root, taken_back = read_trust(trust_root)
     result = verify_path(
         path,
@@ -69,8 +72,21 @@ def _print(path: Path, result: Verification) -> None:
         console.print(f"  {escape(str(problem))}")
     if len(result.problems) > _MAX_PROBLEMS:
         console.print(f"  and {len(result.problems) - _MAX_PROBLEMS} more")
+    if result.seal:
+        _print_seal(console, result.seal)
     if result.proven_time:
         stamped = f"signed no later than {result.proven_time.text}, says {result.proven_time.authority}"
         console.print(f"  {escape(stamped)}")
     if result.detection and result.detection.id:
         console.print(f"  mark {result.detection.id} (a pointer, no proof), stage {result.detection.stage}")
+
+
+def _print_seal(console: Console, seal: Seal) -> None:
+    at = f" at {seal.signed_at}, as it says" if seal.signed_at else ""
+    if seal.state is SealState.VERIFIED:
+        console.print(f"  {escape(f'its {seal.kind} is whole: {seal.signer} signed this very file{at}')}")
+        console.print("  not known: whether its release was approved, logged or recalled; give --bundle to learn it")
+    elif seal.state is SealState.UNREAD:
+        console.print(f"  {escape(f'its {seal.kind} {seal.what}')}")
+    elif seal.signer:
+        console.print(f"  {escape(f'its {seal.kind} {seal.what}; signed by {seal.signer}')}")

@@ -116,7 +116,7 @@ def _issue_leaf(root: Credential, purpose: Purpose, organisation: str, now: date
         .issuer_name(root.certificate.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True, content_commitment=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_EXTENDED_USAGE[purpose]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(EXTENDED_USAGE[purpose]), critical=False)
         .add_extension(issuer, critical=False)
     )
     return _pem(key, builder.sign(root.key, SHA256()))
@@ -170,7 +170,7 @@ _NEW_KEY: dict[Purpose, Callable[[], PrivateKey]] = {
     Purpose.DICOM: partial(rsa.generate_private_key, public_exponent=65537, key_size=3072),
     Purpose.C2PA: partial(ec.generate_private_key, ec.SECP256R1()),
 }
-_EXTENDED_USAGE = {
+EXTENDED_USAGE = {
     Purpose.DICOM: [_DOCUMENT_SIGNING],
     Purpose.C2PA: [_C2PA_CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION],
 }

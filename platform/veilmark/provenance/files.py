@@ -126,7 +126,7 @@ def _xmp(metadata: ImageMetadata) -> str:
 
 
 def _read_picture(data: bytes, where: str) -> tuple[NDArray[np.generic], str | None]:
-    with _refusing(where), Image.open(io.BytesIO(data)) as image:
+    with refusing(where), Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise FileError(f"declares {image.width} x {image.height} pixels", where=where)
         image.load()
@@ -142,7 +142,7 @@ def _plain_pixels(image: Image.Image) -> NDArray[np.generic]:
 
 
 def _read_dicom(data: bytes, where: str) -> tuple[NDArray[np.generic], str | None]:
-    with _refusing(where):
+    with refusing(where):
         # From memory, so that a declared length can never make pydicom allocate more than the file holds.
         dataset = pydicom.dcmread(io.BytesIO(data))
         if dataset.file_meta.TransferSyntaxUID not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
@@ -171,7 +171,7 @@ def _parse_metadata(text: str | None, where: str) -> ImageMetadata | None:
 
 
 @contextmanager
-def _refusing(where: str) -> Iterator[None]:
+def refusing(where: str) -> Iterator[None]:
     """Turn whatever a decoder raises (or warns of) on hostile bytes into one refusal."""
     try:
         with warnings.catch_warnings():

@@ -11,6 +11,7 @@ from veilmark.provenance.errors import ProvenanceError
 from veilmark.provenance.files import FinalImage, read_final
 from veilmark.provenance.log.seen import SeenCheckpoint
 from veilmark.provenance.logged import LogCheck, check_logged
+from veilmark.provenance.lone_image import verify_alone
 from veilmark.provenance.manifest import ImageEntry, Manifest
 from veilmark.provenance.resemblance import shows_the_same
 from veilmark.provenance.source import BundleSource
@@ -39,11 +40,9 @@ def verify_image(
     key: bytes = PUBLIC_DETECTION_KEY,
 ) -> Verification:
     """Check the bytes of one image file, against a bundle where one is given. Raises ProvenanceError."""
-    final = read_final(data, where=where)
     if source is None:
-        detection = detect_mark(final.pixels, key=key)
-        verdict = Verdict.MARK_ONLY if detection.detected else Verdict.UNMARKED
-        return Verification(verdict=verdict, detection=detection)
+        return verify_alone(data, where=where, trust_root=trust_root, revoked=revoked, key=key)
+    final = read_final(data, where=where)
     signed = authenticate(source, trust_root, revoked=revoked)
     if signed.manifest is None:
         return Verification(verdict=Verdict.UNDETERMINED, problems=signed.problems)

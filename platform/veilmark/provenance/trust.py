@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from veilmark.crypto.base import Algorithm
+from veilmark.crypto.base import Algorithm, CryptoError
+from veilmark.crypto.chains import load_certificate
 from veilmark.crypto.signatures import PUBLIC_KEY_BYTES, key_id_of
 from veilmark.provenance.atomic import write_atomically
 from veilmark.provenance.envelope import decode_base64
@@ -17,22 +18,37 @@ from veilmark.provenance.manifest import check_time
 from veilmark.provenance.reading import read_file
 from veilmark.provenance.strict_json import check_keys, parse_object, readable_json, take, take_list
 
-SCHEMA = "veilmark/trust-root/2"
+SCHEMA = "veilmark/trust-root/3"
+_SECOND_SCHEMA = "veilmark/trust-root/2"  # without certificates: what is signed inside a file cannot be checked by it
 _FIRST_SCHEMA = "veilmark/trust-root/1"
+_FIELDS = ("schema", "identities", "timestamp_roots", "certificate_roots")
 _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrustRoot:
-    """Read from and written to `trust-root.json`. `timestamp_roots`: certificates of stamping authorities, DER."""
+    """Read from and written to `trust-root.json`. Certificates in DER: `timestamp_roots` of stamping authorities,
+    `certificate_roots` of the site, for what is signed inside its files."""
 
     identities: Sequence[Identity]
     timestamp_roots: Sequence[bytes] = ()
+    certificate_roots: Sequence[bytes] = ()
 
     @classmethod
-    def of(cls, signer: SigningIdentity, *, created_at: str, timestamp_roots: Sequence[bytes] = ()) -> TrustRoot:
+    def of(
+        cls,
+        signer: SigningIdentity,
+        *,
+        created_at: str,
+        timestamp_roots: Sequence[bytes] = (),
+        certificate_roots: Sequence[bytes] = (),
+    ) -> TrustRoot:
         """A root that trusts one signer."""
-        return cls(identities=(signer.public(created_at=created_at),), timestamp_roots=tuple(timestamp_roots))
+        return cls(
+            identities=(signer.public(created_at=created_at),),
+            timestamp_roots=tuple(timestamp_roots),
+            certificate_roots=tuple(certificate_roots),
+        )
 
     def revoke(self, identity_id: str, *, revoked_at: str) -> TrustRoot:
         """The same root without belief in one identity. Raises FormatError where it names none such, or revoked it."""
@@ -55,8 +71,9 @@ class TrustRoot:
         if body.get("schema") == _FIRST_SCHEMA:
             remedy = "get the publisher's new trust-root.json"
             raise FormatError("names Ed25519 keys alone, and releases are signed by two", where=where, remedy=remedy)
-        check_keys(body, ("schema", "identities", "timestamp_roots"), where=where)
-        if body["schema"] != SCHEMA:
+        is_second = body.get("schema") == _SECOND_SCHEMA
+        check_keys(body, _FIELDS[:3] if is_second else _FIELDS, where=where)
+        if body["schema"] not in {SCHEMA, _SECOND_SCHEMA}:
             raise FormatError(f"schema is not {SCHEMA}", where=where)
         identities = tuple(_parse_identity(row, where) for row in take_list(body, "identities", dict, where=where))
         if not identities:
@@ -64,9 +81,10 @@ class TrustRoot:
         key_ids = [key_id for identity in identities for key_id in identity.key_ids.values()]
         if len(set(key_ids)) != len(key_ids):
             raise FormatError("names one key twice", where=where)
-        certificates = take_list(body, "timestamp_roots", str, where=where)
         return cls(
-            identities=identities, timestamp_roots=tuple(decode_base64(text, where=where) for text in certificates)
+            identities=identities,
+            timestamp_roots=_parse_certificates(body, "timestamp_roots", where),
+            certificate_roots=() if is_second else _parse_site_roots(body, where),
         )
 
     def to_bytes(self) -> bytes:
@@ -76,6 +94,7 @@ class TrustRoot:
                 "schema": SCHEMA,
                 "identities": [_identity_json(identity) for identity in self.identities],
                 "timestamp_roots": [base64.b64encode(der).decode() for der in self.timestamp_roots],
+                "certificate_roots": [base64.b64encode(der).decode() for der in self.certificate_roots],
             }
         )
 
@@ -90,6 +109,20 @@ def _identity_json(identity: Identity) -> dict[str, object]:
         for algorithm, key in identity.keys.items()
     ]
     return {"created_at": identity.created_at, "revoked_at": identity.revoked_at, "keys": keys}
+
+
+def _parse_certificates(body: dict[str, object], name: str, where: str) -> tuple[bytes, ...]:
+    return tuple(decode_base64(text, where=where) for text in take_list(body, name, str, where=where))
+
+
+def _parse_site_roots(body: dict[str, object], where: str) -> tuple[bytes, ...]:
+    roots = _parse_certificates(body, "certificate_roots", where)
+    try:
+        for root in roots:
+            load_certificate(root, where=where)
+    except CryptoError as error:
+        raise FormatError(f"a certificate root {error.what}", where=where) from error
+    return roots
 
 
 def _parse_identity(value: dict[str, object], where: str) -> Identity:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from veilmark.provenance.embedded.seal import Seal
 from veilmark.provenance.timestamps import ProvenTime
 from veilmark.provenance.watermark import Detection
 
 
 class Verdict(Enum):
-    """One word and one exit code each; the meanings stand in the README."""
+    """One word and one exit code each (two words for "not known"); the meanings stand in the README."""
 
     AUTHENTIC = ("authentic", 0)
     ALTERED = ("altered but ours", 10)
@@ -19,6 +20,7 @@ class Verdict(Enum):
     RECALLED = ("recalled", 13)
     UNMARKED = ("unmarked", 14)
     UNDETERMINED = ("undetermined", 15)
+    SEALED = ("sealed", 15)  # a lone file: its seal holds, of its release nothing is known
 
     def __init__(self, word: str, exit_code: int) -> None:
         self.word, self.exit_code = word, exit_code
@@ -38,7 +40,7 @@ class Problem:
 @dataclass(frozen=True, kw_only=True)
 class Verification:
     """The outcome. `problems` name every file that fails; `grant_id` is there for a grant's copy of a release;
-    `detection` is there when a mark was searched for."""
+    `detection` is there when a mark was searched for, `seal` when an image given alone carries one."""
 
     verdict: Verdict
     problems: tuple[Problem, ...] = ()
@@ -48,6 +50,7 @@ class Verification:
     n_images: int = 0
     proven_time: ProvenTime | None = None
     detection: Detection | None = None
+    seal: Seal | None = None
 
     @property
     def exit_code(self) -> int:
@@ -71,6 +74,7 @@ class Verification:
             "image_id": self.image_id or None,
             "n_images": self.n_images,
             "mark": mark,
+            "seal": self.seal and self.seal.to_json(),
             "time_stamp": self.proven_time
             and {"proven_time": self.proven_time.text, "authority": self.proven_time.authority},
         }

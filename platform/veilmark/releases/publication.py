@@ -35,14 +35,12 @@ from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
 from veilmark.releases.moves import release_lock, release_move
-from veilmark.releases.seals import site_sealers
+from veilmark.releases.seals import CREATOR, site_sealers
 from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, trust_root_path
 from veilmark.releases.states import ReleaseState
 from veilmark.releases.trust_roots import trust_root_current
 from veilmark.synthetic_sets.selectors import set_folder
 from veilmark.training_runs.models import TrainingRun
-
-CREATOR = "Veilmark"
 
 
 def release_publish(*, release: Release, progress: Progress) -> None:
@@ -165,9 +163,7 @@ def _write(release: Release, decision: Decision, progress: Progress) -> Bundle:
         evidence=Evidence(
             decision=decision.body, report=audit_run.report, report_html=report_page(audit_run, Audience.PUBLISHABLE)
         ),
-        sealers=site_sealers(
-            generator=release.synthetic_set.training_run.generator, organisation=CREATOR, signed_at=datetime.now(UTC)
-        ),
+        sealers=site_sealers(generator=release.synthetic_set.training_run.generator, signed_at=datetime.now(UTC)),
         n_processes=usable_cores(),
         progress=lambda done, total: progress(done, total, "signing images"),
     )

@@ -21,6 +21,7 @@ from veilmark.provenance.roots.repository import Holders, create_repository, pub
 from veilmark.provenance.timestamps import read_roots
 from veilmark.provenance.trust import TrustRoot
 from veilmark.releases.models import Release
+from veilmark.releases.seals import certificate_root
 from veilmark.releases.selectors import trust_root_path
 from veilmark.releases.states import ReleaseState
 
@@ -31,10 +32,17 @@ def roots_folder() -> Path:
 
 
 def trust_root_current() -> TrustRoot:
-    """`var/trust-root.json`, made with this site's identity where there is none."""
+    """`var/trust-root.json`, made with this site's identity where there is none.
+
+    One of before certificates were in it is completed.
+    """
     if not trust_root_path().exists():
         TrustRoot.of(site_identity(), created_at=_now(), timestamp_roots=_stamp_roots()).write(trust_root_path())
-    return TrustRoot.read(trust_root_path())
+    root = TrustRoot.read(trust_root_path())
+    if not root.certificate_roots:
+        root = replace(root, certificate_roots=(certificate_root(),))
+        root.write(trust_root_path())
+    return root
 
 
 def roots_publish() -> Roots:

@@ -1,10 +1,12 @@
-"""A small published bundle of textured images, and the key that signed it."""
+"""A small published bundle of textured images, the key that signed it, and certificates for seals inside files."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from veilmark.crypto.base import Algorithm
+from veilmark.crypto.certificates import Credential, Purpose, site_credential
+from veilmark.crypto.file_keys import FileKeyProvider
 from veilmark.crypto.signatures import SeedSigner
 from veilmark.provenance.bundle import Bundle, write_bundle
 from veilmark.provenance.digests import ImageMetadata
@@ -138,6 +142,35 @@ def other_release(tmp_path_factory: pytest.TempPathFactory) -> Published:
 def copy(published: Published, tmp_path: Path) -> Path:
     """A copy of the bundle that a test may damage."""
     return Path(shutil.copytree(published.bundle.folder, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def make_credential(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Credential]:
+    """A certificate of the test's site with its key; `stranger`: of another site that bears the same name."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("site", "stranger")]
+    providers = [FileKeyProvider(folder / "keys", "a passphrase") for folder in folders]
+
+    def make(purpose: Purpose, *, stranger: bool = False, now: datetime | None = None) -> Credential:
+        return site_credential(providers[stranger], purpose, organisation="Test hospital", now=now)
+
+    return make
+
+
+@pytest.fixture
+def dcmsign(
+    require_program: Callable[[str, str], Path], make_credential: Callable[..., Credential], tmp_path: Path
+) -> Callable[[bytes], tuple[int, str]]:
+    """Exit code and words of `dcmsign --verify`, which must find a Creator RSA signature under the site's root."""
+    program = require_program("dcmsign", "dcmtk")
+
+    def verify(data: bytes) -> tuple[int, str]:
+        (tmp_path / "root.pem").write_bytes(make_credential(Purpose.DICOM).root_pem)
+        (tmp_path / "signed.dcm").write_bytes(data)
+        command = [program, "--verify", "+rc", "+cf", tmp_path / "root.pem", tmp_path / "signed.dcm"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        return run.returncode, run.stdout + run.stderr
+
+    return verify
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ import json
 import pickle
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import c2pa
 import numpy as np
 import pytest
 
-from veilmark.crypto.certificates import Purpose, site_credential
-from veilmark.crypto.file_keys import FileKeyProvider
+from veilmark.crypto.certificates import Credential, Purpose
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata, content_digest
 from veilmark.provenance.embedded.c2pa_manifests import DICOM, PNG, C2paSealer
@@ -31,14 +31,8 @@ PIXELS = {
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> FileKeyProvider:
-    return FileKeyProvider(tmp_path_factory.mktemp("site") / "keys", "a passphrase")
-
-
-@pytest.fixture(scope="module")
-def sealer(keys: FileKeyProvider) -> C2paSealer:
-    credential = site_credential(keys, Purpose.C2PA, organisation="Test hospital")
-    return C2paSealer(credential=credential, generator="phantoms", version="1.2.3")
+def sealer(make_credential: Callable[..., Credential]) -> C2paSealer:
+    return C2paSealer(credential=make_credential(Purpose.C2PA), generator="phantoms", version="1.2.3")
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +111,8 @@ def test_a_plain_png_has_no_manifest(read) -> None:
     assert "ManifestNotFound" in read(png_bytes(PIXELS["8 bit"], ROW, where="x"))[0]
 
 
-def test_another_site_is_not_trusted(tmp_path: Path, read) -> None:
-    other = FileKeyProvider(tmp_path / "keys", "a passphrase")
-    credential = site_credential(other, Purpose.C2PA, organisation="Test hospital")
+def test_another_site_is_not_trusted(make_credential, read) -> None:
+    credential = make_credential(Purpose.C2PA, stranger=True)
     sealer = C2paSealer(credential=credential, generator="phantoms", version="1")
     state, failures = read(sealer.seal(png_bytes(PIXELS["8 bit"], ROW, where="x"), where="x.png"))
     assert (state, failures) == ("Valid", {"signingCredential.untrusted"})

@@ -14,8 +14,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from veilmark.crypto.certificates import Credential, Purpose, site_credential
-from veilmark.crypto.file_keys import FileKeyProvider
+from veilmark.crypto.certificates import Credential, Purpose
 from veilmark.dicom.kinds import KINDS
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata, content_digest
@@ -34,18 +33,8 @@ PIXELS = {
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> FileKeyProvider:
-    return FileKeyProvider(tmp_path_factory.mktemp("site") / "keys", "a passphrase")
-
-
-@pytest.fixture(scope="module")
-def credential(keys: FileKeyProvider) -> Credential:
-    return site_credential(keys, Purpose.DICOM, organisation="Test hospital")
-
-
-@pytest.fixture(scope="module")
-def sealer(credential: Credential) -> DicomSealer:
-    return DicomSealer(credential=credential, signed_at=datetime.now(UTC))
+def sealer(make_credential: Callable[..., Credential]) -> DicomSealer:
+    return DicomSealer(credential=make_credential(Purpose.DICOM), signed_at=datetime.now(UTC))
 
 
 @pytest.fixture
@@ -56,21 +45,6 @@ def make_signed(sealer: DicomSealer, tmp_path: Path):
         return sealer.seal((tmp_path / "plain.dcm").read_bytes(), where="plain.dcm")
 
     return make
-
-
-@pytest.fixture
-def dcmsign(require_program: Callable[[str, str], Path], credential: Credential, tmp_path: Path):
-    """Exit code and words of `dcmsign --verify`, which must find a Creator RSA signature under our root."""
-    program = require_program("dcmsign", "dcmtk")
-
-    def verify(data: bytes) -> tuple[int, str]:
-        (tmp_path / "root.pem").write_bytes(credential.root_pem)
-        (tmp_path / "signed.dcm").write_bytes(data)
-        command = [program, "--verify", "+rc", "+cf", tmp_path / "root.pem", tmp_path / "signed.dcm"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        return run.returncode, run.stdout + run.stderr
-
-    return verify
 
 
 @pytest.mark.parametrize("modality", KINDS)
@@ -140,11 +114,8 @@ def test_writing_it_anew_keeps_the_signature(make_signed, dcmsign) -> None:
     assert dcmsign(again.getvalue())[0] == 0
 
 
-def test_a_root_of_another_site_is_not_enough(make_signed, tmp_path: Path, dcmsign) -> None:
-    other = FileKeyProvider(tmp_path / "keys", "a passphrase")
-    sealer = DicomSealer(
-        credential=site_credential(other, Purpose.DICOM, organisation="Test hospital"), signed_at=datetime.now(UTC)
-    )
+def test_a_root_of_another_site_is_not_enough(make_signed, make_credential, tmp_path: Path, dcmsign) -> None:
+    sealer = DicomSealer(credential=make_credential(Purpose.DICOM, stranger=True), signed_at=datetime.now(UTC))
     make_signed()
     code, words = dcmsign(sealer.seal((tmp_path / "plain.dcm").read_bytes(), where="plain.dcm"))
     assert (code != 0, "untrusted" in words.lower() or "unable to get" in words.lower()) == (True, True), words
@@ -167,13 +138,12 @@ def test_dciodvfy_finds_no_error_in_a_signed_file(
     assert [line for line in errors if "(0x0008,0x001c)" not in line] == []
 
 
-def test_what_cannot_be_signed_is_refused(make_signed, keys: FileKeyProvider, sealer: DicomSealer) -> None:
+def test_what_cannot_be_signed_is_refused(make_signed, make_credential, sealer: DicomSealer) -> None:
     signed = make_signed()
     with pytest.raises(FileError, match="carries a signature"):
         sealer.seal(signed, where="a.dcm")
     for data in (b"", b"no DICOM", signed[:140]):
         with pytest.raises(FileError, match=r"a\.dcm: "):
             sealer.seal(data, where="a.dcm")
-    elliptic = site_credential(keys, Purpose.C2PA, organisation="Test hospital")
     with pytest.raises(FileError, match="no RSA key"):
-        DicomSealer(credential=elliptic, signed_at=datetime.now(UTC))
+        DicomSealer(credential=make_credential(Purpose.C2PA), signed_at=datetime.now(UTC))

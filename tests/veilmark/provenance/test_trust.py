@@ -64,7 +64,10 @@ def change_identity(**changes: object) -> Change:
         pytest.param(lambda body: body.update(identities=body["identities"] * 2), id="an identity twice"),
         pytest.param(lambda body: body.update(identities=[]), id="no identity"),
         pytest.param(lambda body: body.update(timestamp_roots=["A"]), id="certificate in no base64"),
-        pytest.param(lambda body: body.update(schema="veilmark/trust-root/3"), id="another schema"),
+        pytest.param(lambda body: body.update(certificate_roots=["AAAA"]), id="certificate root that is none"),
+        pytest.param(lambda body: body.pop("certificate_roots"), id="no certificate roots"),
+        pytest.param(lambda body: body.update(schema="veilmark/trust-root/2"), id="certificate roots in the second"),
+        pytest.param(lambda body: body.update(schema="veilmark/trust-root/4"), id="another schema"),
         pytest.param(lambda body: body.pop("schema"), id="no schema"),
     ],
 )
@@ -75,6 +78,14 @@ def test_a_trust_root_that_is_odd_is_refused(written: Path, change: Change) -> N
     with pytest.raises(FormatError) as raised:
         TrustRoot.read(written)
     assert "\n" not in str(raised.value)
+
+
+def test_a_root_of_the_second_schema_pins_no_certificate(make_signer, written: Path) -> None:
+    body = json.loads(written.read_bytes())
+    del body["certificate_roots"]
+    written.write_text(json.dumps(body | {"schema": "veilmark/trust-root/2"}))
+    root = TrustRoot.read(written)
+    assert (root.identities[0].id, root.certificate_roots) == (make_signer(1).id, ())
 
 
 def test_a_root_of_the_first_schema_is_refused_and_says_why(tmp_path: Path) -> None:

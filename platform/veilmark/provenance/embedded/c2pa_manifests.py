@@ -57,7 +57,7 @@ class C2paSealer:
         sealed = io.BytesIO()
         try:
             # The library's objects belong to the process that made them: a forked one needs its own.
-            builder = c2pa.Builder(self._claim(where), _context(self.credential.root_pem, os.getpid()))
+            builder = c2pa.Builder(self._claim(where), trusting(self.credential.root_pem, os.getpid()))
             if self.sidecar_suffix:
                 builder.set_no_embed()
             signer = _signer(self.credential, os.getpid())
@@ -82,7 +82,8 @@ class C2paSealer:
 
 
 @lru_cache(maxsize=4)
-def _context(root_pem: bytes, _process: int) -> c2pa.Context:
+def trusting(root_pem: bytes, _process: int) -> c2pa.Context:
+    """Settings that trust these root certificates alone and fetch nothing, for one process."""
     return c2pa.Context.from_dict(
         {
             "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},

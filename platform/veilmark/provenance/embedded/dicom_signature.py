@@ -1,9 +1,8 @@
 """DICOM digital signatures of the Creator RSA profile (PS3.15 C.2): RSA over SHA-256, the certificate embedded.
 
 Every attribute of the instance is signed, which includes all that the profile asks for, so that no label can be taken
-off unnoticed. The bytes signed are the attributes in explicit VR little endian; sequences and items stand there with
-their tags but without lengths (PS3.3 C.12.1.1.3.1.1), so that writing them anew in another form changes nothing.
-The time of signing is given, and the signature's UID derived from it: equal input gives equal bytes.
+off unnoticed; before that the index of their digests is added, by which `dicom_seal` names what was changed. The time
+of signing is given, and the signature's UID derived from it: equal input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -18,19 +17,28 @@ import pydicom
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydicom.charset import convert_encodings
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element
 from pydicom.uid import ExplicitVRLittleEndian
 
 from veilmark.crypto.certificates import Credential
+from veilmark.provenance.embedded.dicom_attributes import (
+    INDEX,
+    INDEX_CREATOR,
+    INDEX_NAME,
+    INDEX_SIGNATURE,
+    Element,
+    attribute_digests,
+    elements_of,
+    encoded,
+    index_bytes,
+    index_message,
+)
 from veilmark.provenance.errors import FileError
 
 _UIDS = uuid.UUID("0d6b1f6a-3a0e-5f0c-9a43-5c0a7a3f2b11")  # the name space of signatures' UIDs, never to change
-_ITEM = b"\xfe\xff\x00\xe0"
-_SEQUENCE_END = b"\xfe\xff\xdd\xe0"
+MAC_ALGORITHM = "SHA256"
+CERTIFICATE_TYPE = "X509_1993_SIG"
+TIME_FORMAT = "%Y%m%d%H%M%S.%f%z"
 _UNSIGNED = {0x00080001, 0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC}  # lengths, padding and the signatures themselves
 
 
@@ -60,52 +68,37 @@ class DicomSealer:
         return sealed.getvalue()
 
     def _sign(self, dataset: Dataset) -> None:
-        signed = [element for element in dataset if int(element.tag) not in _UNSIGNED]
-        encodings = convert_encodings(dataset.get("SpecificCharacterSet", "ISO_IR 6"))
+        index = index_bytes(attribute_digests(dataset))
+        dataset.add_new(INDEX_CREATOR, "LO", INDEX_NAME)
+        dataset.add_new(INDEX, "OB", index)
+        dataset.add_new(INDEX_SIGNATURE, "OB", _even(self._signature(index_message(index))))
+        signed = elements_of(dataset, without=_UNSIGNED)
         signature = self._signature_item(dataset)
-        message = encoded([*signed, *signature], encodings)
+        message = encoded([*signed, *elements_of(signature)])
         signature.CertificateOfSigner = _even(self.credential.certificate.public_bytes(Encoding.DER))
-        signature.Signature = _even(_rsa_key(self.credential).sign(message, padding.PKCS1v15(), SHA256()))
+        signature.Signature = _even(self._signature(message))
         dataset.MACParametersSequence = [_mac_parameters(signed)]
         dataset.DigitalSignaturesSequence = [signature]
 
+    def _signature(self, message: bytes) -> bytes:
+        return _rsa_key(self.credential).sign(message, padding.PKCS1v15(), SHA256())
+
     def _signature_item(self, dataset: Dataset) -> Dataset:
         """What is signed of the signature itself: its number, name, time and kind of certificate."""
-        time = self.signed_at.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
+        time = self.signed_at.astimezone(UTC).strftime(TIME_FORMAT)
         item = Dataset()
         item.MACIDNumber = 0
         item.DigitalSignatureUID = f"2.25.{uuid.uuid5(_UIDS, f'{dataset.SOPInstanceUID}/{time}').int}"
         item.DigitalSignatureDateTime = time
-        item.CertificateType = "X509_1993_SIG"
+        item.CertificateType = CERTIFICATE_TYPE
         return item
 
 
-def encoded(elements: list[DataElement], encodings: list[str]) -> bytes:
-    """The bytes that a MAC is taken over."""
-    stream = DicomBytesIO()
-    stream.is_little_endian, stream.is_implicit_VR = True, False
-    for element in elements:
-        _encode(stream, element, encodings)
-    return stream.getvalue()
-
-
-def _encode(stream: DicomBytesIO, element: DataElement, encodings: list[str]) -> None:
-    if element.VR != "SQ":
-        write_data_element(stream, element, encodings)
-        return
-    stream.write(element.tag.group.to_bytes(2, "little") + element.tag.element.to_bytes(2, "little") + b"SQ\0\0")
-    for item in element.value:
-        stream.write(_ITEM)
-        for inner in item:
-            _encode(stream, inner, encodings)
-    stream.write(_SEQUENCE_END)
-
-
-def _mac_parameters(signed: list[DataElement]) -> Dataset:
+def _mac_parameters(signed: list[Element]) -> Dataset:
     item = Dataset()
     item.MACIDNumber = 0
     item.MACCalculationTransferSyntaxUID = ExplicitVRLittleEndian
-    item.MACAlgorithm = "SHA256"
+    item.MACAlgorithm = MAC_ALGORITHM
     item.DataElementsSigned = [int(element.tag) for element in signed]
     return item
 
