@@ -63,6 +63,9 @@ class KeyProvider(Protocol):
     def signing_key(self, name: str, algorithm: Algorithm = Algorithm.ED25519) -> Signer:
         """The signer of that name and algorithm, made at the first call and the same ever after. Raises CryptoError."""
 
+    def has_signing_key(self, name: str, algorithm: Algorithm = Algorithm.ED25519) -> bool:
+        """Whether that signer was made, and is at hand. Raises CryptoError."""
+
     def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """What `make` gave at the first call for that name, kept encrypted: for private keys of other kinds.
 

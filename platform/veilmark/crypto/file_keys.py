@@ -66,7 +66,7 @@ class FileKeyProvider:
 
         Each algorithm has its own seed: one that leaks or breaks says nothing about the other.
         """
-        label = name if algorithm is Algorithm.ED25519 else f"{name}.{algorithm}"  # a name holds no point
+        label = _label(name, algorithm)
         seed = self._keep(name, f"signing-{label}.key", _SIGNING_MAGIC + label.encode(), lambda: os.urandom(SEED_BYTES))
         return SeedSigner(seed, algorithm)
 
@@ -76,9 +76,9 @@ class FileKeyProvider:
         if not _NAME.fullmatch(name):
             raise CryptoError(f"is {name!r}", where="name of a key", remedy="use a-z, 0-9 and hyphens")
 
-    def has_signing_key(self, name: str) -> bool:
-        """Whether an Ed25519 key of that name was made here."""
-        return (self.folder / f"signing-{name}.key").exists()
+    def has_signing_key(self, name: str, algorithm: Algorithm = Algorithm.ED25519) -> bool:
+        """Whether a key of that name and algorithm was made here."""
+        return (self.folder / f"signing-{_label(name, algorithm)}.key").exists()
 
     def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """What `make` gave at the first call for that name, kept encrypted. Of two processes one wins."""
@@ -95,6 +95,10 @@ class FileKeyProvider:
 
     def _derive(self, purpose: bytes) -> bytes:
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"veilmark/" + purpose).derive(self._master)
+
+
+def _label(name: str, algorithm: Algorithm) -> str:
+    return name if algorithm is Algorithm.ED25519 else f"{name}.{algorithm}"  # a name holds no point
 
 
 def _load_or_create_master(path: Path, passphrase: str) -> bytes:

@@ -96,6 +96,13 @@ class TokenKeyProvider:
                     self._signers[name] = self._find(name) or self._make(name)
             return self._signers[name]
 
+    def has_signing_key(self, name: str, algorithm: Algorithm = Algorithm.ED25519) -> bool:
+        """Whether the token holds that key; of ML-DSA-65, whether the file does. Raises CryptoError."""
+        if algorithm is not Algorithm.ED25519:
+            return self._files.has_signing_key(name, algorithm)
+        with self._turn, one_at_a_time(self._files.folder), _refusals(self._where):
+            return name in self._signers or self._find(name) is not None
+
     def close(self) -> None:
         """End the session; signers of this provider sign no more."""
         self._session.close()
