@@ -3,7 +3,7 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from veilmark.core.views import healthz, log_checkpoint
+from veilmark.core.views import healthz
 
 API_APPS = (
     "cohorts",
@@ -30,7 +30,7 @@ PAGE_APPS = {
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
-    path("log/checkpoint", log_checkpoint, name="log_checkpoint"),
+    path("", include("veilmark.releases.public_urls")),
     path("accounts/", include("veilmark.accounts.urls")),
     path("jobs/", include("veilmark.jobs.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

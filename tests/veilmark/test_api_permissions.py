@@ -57,6 +57,7 @@ TABLE = [
     ("grants/", "get", ASKERS),
     ("grants/{id}/", "get", ASKERS),
     ("grants/{id}/revoke/", "post", OFFICER),
+    ("grants/{id}/renew/", "post", OFFICER),
     ("grants/{id}/prepare/", "post", RESEARCHER),
     ("grants/{id}/download/", "get", RESEARCHER),
     ("leaks/", "post", OFFICER),

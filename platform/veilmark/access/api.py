@@ -28,10 +28,11 @@ from veilmark.access.serializers import (
     GrantSerializer,
     InquirySerializer,
     LeakSerializer,
+    RenewalSerializer,
     VerdictSerializer,
     WishSerializer,
 )
-from veilmark.access.services import agreement_accept, grant_revoke, request_create, request_decide
+from veilmark.access.services import agreement_accept, grant_renew, grant_revoke, request_create, request_decide
 from veilmark.access.streaming import RangeError, download_response
 from veilmark.accounts.api_input import ReasonSerializer, acting, body_of, find
 from veilmark.accounts.models import User
@@ -145,6 +146,14 @@ class GrantViewSet(ReadOnlyModelViewSet[Grant]):
         grant = self.get_object()
         grant_revoke(grant=grant, acting_user=signed_in(request), **fields)
         return Response(self.get_serializer(grant).data)
+
+    @extend_schema(request=RenewalSerializer, responses={200: GrantSerializer, **PROBLEM})
+    @action(detail=True, methods=["post"])
+    def renew(self, request: Request, **_: str) -> Response:
+        """An officer lets a grant last so many days from now, also where it has ended already."""
+        fields = body_of(request, RenewalSerializer, action="request:decide")
+        grant_renew(grant=self.get_object(), acting_user=signed_in(request), **fields)
+        return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(request=None, responses={202: GrantSerializer, **PROBLEM})
     @action(detail=True, methods=["post"])

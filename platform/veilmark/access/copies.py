@@ -10,7 +10,6 @@ from datetime import UTC
 from pathlib import Path
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from generators.base import Progress
@@ -37,7 +36,7 @@ TRACING_SECRET = "tracing"  # noqa: S105 - the name of the secret, not the secre
 
 
 @transaction.atomic
-def copy_ask(*, grant: Grant, acting_user: User) -> GrantCopy:
+def copy_ask(*, grant: Grant, acting_user: User | None) -> GrantCopy:
     """Have the copy of `grant` prepared, unless it is ready or on its way."""
     copy, created = GrantCopy.objects.select_for_update().get_or_create(grant=grant)
     if not created and (copy.is_ready or copy.state in {WorkState.ENQUEUED, WorkState.RUNNING}):
@@ -63,7 +62,6 @@ def copy_prepare(*, copy: GrantCopy, progress: Progress) -> None:
 
     Raises StateError (the grant or the release has ended), ProvenanceError (files of the release that changed).
     """
-    copies_discard_ended()
     with working(copy, kind="grant_copy", acting_user=None):
         _require_open(copy.grant)
         folder = copy_zip(copy).with_suffix("")
@@ -133,18 +131,3 @@ def _finish(copy: GrantCopy, written: WrittenCopy) -> None:
         "bundle_digest": copy.bundle_digest,
     }
     event_append(kind="grant_copy:finished", actor=None, subject=copy, payload=payload)
-
-
-def copy_discard(grant: Grant) -> None:
-    """Delete the zip of a grant that has ended. The row stays, for it names the recipient."""
-    for copy in GrantCopy.objects.filter(grant=grant):
-        copy_zip(copy).unlink(missing_ok=True)
-        GrantCopy.objects.filter(pk=copy.pk).update(bundle_digest="", updated_at=timezone.now())
-
-
-def copies_discard_ended() -> None:
-    """Delete the zips of all grants that have ended, and of releases that were taken back."""
-    has_ended = Q(grant__revoked_at__isnull=False) | Q(grant__expires_at__lte=timezone.now())
-    is_gone = Q(grant__request__release__state__in=(ReleaseState.REVOKED, ReleaseState.EXPIRED))
-    for copy in GrantCopy.objects.exclude(bundle_digest="").filter(has_ended | is_gone).select_related("grant"):
-        copy_discard(copy.grant)

@@ -37,6 +37,13 @@ class DecideForm(forms.Form):
     )
 
 
+class RenewForm(forms.Form):
+    n_days = forms.IntegerField(label="Days of access from now", initial=90, help_text=f"1 to {MAX_GRANT_DAYS}.")
+    reason = forms.CharField(
+        help_text="In a sentence. It goes to the ledger.", widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
 class RevokeForm(forms.Form):
     reason = forms.CharField(
         help_text="In a sentence. It goes to the ledger.", widget=forms.Textarea(attrs={"rows": 3})

@@ -14,6 +14,7 @@ from veilmark.access.models import AccessRequest, AgreementAcceptance, Grant, Gr
 from veilmark.accounts.models import Role, User
 from veilmark.core.errors import NotAllowedError, StateError
 from veilmark.jobs.work import WorkState
+from veilmark.releases.models import Release
 from veilmark.releases.states import ReleaseState
 
 SEES_ALL = (Role.COMPLIANCE_OFFICER, Role.OPERATOR)
@@ -87,5 +88,12 @@ def require_own_open(grant: Grant, user: User) -> None:
     where = f"release {release.name}"
     if grant.request.researcher_id != user.pk or not is_open(grant):
         raise NotAllowedError("the grant is not yours or has ended", where=where, remedy="ask for access")
+    if recall := recall_of(release):
+        raise StateError(f"was recalled ({recall})", where=where, remedy="use no copy of it any more")
     if release.state != ReleaseState.RELEASED:
         raise StateError(f"is {release.get_state_display()}", where=where, remedy="its officers can say why")
+
+
+def recall_of(release: Release) -> str:
+    """Why the release was taken back; "" where it was not."""
+    return release.state_reason if release.state == ReleaseState.REVOKED else ""

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from veilmark.access.leaks import MAX_FILES, Examined, Inquiry, Named
 from veilmark.access.models import AccessRequest, Grant
-from veilmark.access.selectors import is_open
+from veilmark.access.selectors import is_open, recall_of
 
 
 class AgreementSerializer(serializers.Serializer[None]):
@@ -26,7 +26,8 @@ class AcceptanceSerializer(serializers.Serializer[None]):
 
 class GrantSerializer(serializers.ModelSerializer[Grant]):
     """`bundle_digest` is of the zip that the grant opens, empty until it is prepared; `download` is its address on
-    this server; `copy_error` says why it could not be prepared."""
+    this server; `copy_error` says why it could not be prepared; `recalled` why the release was taken back, empty where
+    it was not."""
 
     release = serializers.CharField(source="request.release.name")
     researcher = serializers.CharField(source="request.researcher.username")
@@ -34,6 +35,7 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
     bundle_digest = serializers.SerializerMethodField(help_text="of this grant's own copy")
     copy_error = serializers.CharField(source="copy.error", default="")
     is_open = serializers.SerializerMethodField(help_text="neither revoked nor past its end")
+    recalled = serializers.SerializerMethodField(help_text="why the release was taken back")
     download = serializers.HyperlinkedIdentityField(view_name="api_grants-download")
 
     class Meta:
@@ -46,6 +48,7 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
             "bundle_digest",
             "copy_error",
             "is_open",
+            "recalled",
             "download",
             "created_at",
             "expires_at",
@@ -58,6 +61,14 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
 
     def get_is_open(self, grant: Grant) -> bool:
         return is_open(grant)
+
+    def get_recalled(self, grant: Grant) -> str:
+        return recall_of(grant.request.release)
+
+
+class RenewalSerializer(serializers.Serializer[None]):
+    reason = serializers.CharField()
+    n_days = serializers.IntegerField(default=90, help_text="how long the grant lasts from now on")
 
 
 class AccessRequestSerializer(serializers.ModelSerializer[AccessRequest]):

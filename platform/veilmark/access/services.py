@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
 
 from veilmark.access import agreement
-from veilmark.access.copies import copy_ask, copy_discard
+from veilmark.access.copies import copy_ask
 from veilmark.access.models import AccessRequest, AgreementAcceptance, Download, Grant, GrantCopy, RequestState
 from veilmark.access.selectors import copy_is_whole, copy_zip, has_accepted, ready_copy
+from veilmark.access.sweep import copy_discard
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
@@ -79,17 +80,48 @@ def request_decide(
         raise StateError(f"is {request.state}", where="request", remedy="decide on a submitted one")
     if not reason.strip():
         raise ApplicationError("no reason is given", where="request", remedy="say why, in a sentence")
-    if not 1 <= n_days <= MAX_GRANT_DAYS:
-        raise ApplicationError(f"is {n_days}", where="days", remedy=f"choose 1 to {MAX_GRANT_DAYS}")
+    expires_at = _end_after(n_days)
     request.state = RequestState.APPROVED if approve else RequestState.REJECTED
     request.decided_by, request.reason = acting_user, reason.strip()
     request.save()
     if approve:
-        grant = Grant.objects.create(request=request, expires_at=timezone.now() + timedelta(days=n_days))
+        grant = Grant.objects.create(request=request, expires_at=expires_at)
         copy_ask(grant=grant, acting_user=acting_user)
     payload = {"reason": request.reason, "n_days": n_days if approve else 0}
     event_append(kind=f"request:{request.state}", actor=acting_user, subject=request, payload=payload)
     return request
+
+
+def _end_after(n_days: int) -> datetime:
+    """Raises ApplicationError for none or too many days."""
+    if not 1 <= n_days <= MAX_GRANT_DAYS:
+        raise ApplicationError(f"is {n_days}", where="days", remedy=f"choose 1 to {MAX_GRANT_DAYS}")
+    return timezone.now() + timedelta(days=n_days)
+
+
+@transaction.atomic
+def grant_renew(*, grant: Grant, n_days: int, reason: str, acting_user: User) -> None:
+    """An officer lets a grant last `n_days` from now, be it open or past its end; its copy is made again as it was.
+
+    Raises NotAllowedError, StateError (revoked, or the release is not released), ApplicationError (reason, days).
+    """
+    require(acting_user, "request:decide")
+    grant = Grant.objects.select_for_update(of=("self",)).select_related("request__release").get(pk=grant.pk)
+    release = grant.request.release
+    if not reason.strip():
+        raise ApplicationError("no reason is given", where="grant", remedy="say why, in a sentence")
+    if grant.revoked_at:
+        raise StateError("is revoked", where="grant", remedy="the researcher can ask anew")
+    if release.state != ReleaseState.RELEASED:
+        raise StateError(
+            f"is {release.get_state_display()}", where=f"release {release.name}", remedy="renew it once it is released"
+        )
+    grant.expires_at, grant.request.state = _end_after(n_days), RequestState.APPROVED
+    grant.save(update_fields=["expires_at", "updated_at"])
+    grant.request.save(update_fields=["state", "updated_at"])
+    copy_ask(grant=grant, acting_user=acting_user)
+    payload = {"reason": reason.strip(), "n_days": n_days}
+    event_append(kind="grant:renewed", actor=acting_user, subject=grant, payload=payload)
 
 
 @transaction.atomic
@@ -105,7 +137,8 @@ def grant_revoke(*, grant: Grant, reason: str, acting_user: User) -> None:
     grant.request.state = RequestState.REVOKED
     grant.request.save(update_fields=["state", "updated_at"])
     event_append(kind="grant:revoked", actor=acting_user, subject=grant, payload={"reason": reason})
-    transaction.on_commit(lambda: copy_discard(grant), robust=True)
+    # robust: what cannot be deleted now is deleted by the sweep
+    transaction.on_commit(lambda: copy_discard(grant, "the grant was revoked"), robust=True)
 
 
 @dataclass(frozen=True, kw_only=True)

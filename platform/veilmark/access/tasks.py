@@ -4,6 +4,7 @@ from uuid import UUID
 
 from veilmark.access.copies import copy_prepare
 from veilmark.access.models import GrantCopy
+from veilmark.access.sweep import SWEEP_TASK, access_sweep
 from veilmark.jobs.context import JobContext
 from veilmark.jobs.registry import task
 
@@ -15,3 +16,9 @@ def prepare(job: JobContext, *, copy_id: str) -> None:
     copy = copies.get(pk=UUID(copy_id))
     if not copy.is_ready:
         copy_prepare(copy=copy, progress=job.progress)
+
+
+@task(SWEEP_TASK)
+def sweep(_: JobContext) -> None:
+    """Daily, and when a release was taken back."""
+    access_sweep()

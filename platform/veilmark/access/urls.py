@@ -12,6 +12,7 @@ urlpatterns = [
     path("requests/<uuid:pk>/decide/", views.request_decision, name="decide"),
     path("grants/<uuid:pk>/", views.grant_detail, name="grant"),
     path("grants/<uuid:pk>/prepare/", views.grant_preparation, name="prepare"),
+    path("grants/<uuid:pk>/renew/", views.grant_renewal, name="renew"),
     path("leaks/", views.leaks, name="leaks"),
     path("grants/<uuid:pk>/revoke/", views.grant_revocation, name="revoke"),
 ]

@@ -12,12 +12,13 @@ from django.urls import reverse
 
 from veilmark.access import agreement
 from veilmark.access.copies import copy_require
-from veilmark.access.forms import DecideForm, LeakForm, RequestForm, RevokeForm
+from veilmark.access.forms import DecideForm, LeakForm, RenewForm, RequestForm, RevokeForm
 from veilmark.access.leaks import leak_examine
 from veilmark.access.models import AccessRequest, RequestState
-from veilmark.access.selectors import grants_visible, has_accepted, is_open, requests_visible
+from veilmark.access.selectors import grants_visible, has_accepted, is_open, recall_of, requests_visible
 from veilmark.access.services import (
     agreement_accept,
+    grant_renew,
     grant_revoke,
     permitted_purposes,
     request_create,
@@ -107,7 +108,9 @@ def grant_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
         "release": grant.request.release,
         "copy": getattr(grant, "copy", None),
         "is_open": is_open(grant) and grant.request.release.state == ReleaseState.RELEASED,
+        "recalled": recall_of(grant.request.release),
         "may_revoke": allowed(request.user, "request:decide") and is_open(grant),
+        "may_renew": allowed(request.user, "request:decide") and not grant.revoked_at,
         "site": request.build_absolute_uri("/").rstrip("/"),
     }
     return render(request, "access/grant.html", context)
@@ -137,6 +140,25 @@ def leaks(request: SignedInRequest) -> HttpResponse:
         "inquiry": inquiry,
     }
     return render(request, "access/leaks.html", context, status=400 if form.errors else 200)
+
+
+@page("request:decide", methods=FORM)
+def grant_renewal(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    grant = find(grants_visible(request.user), pk, what="grant")
+    form = RenewForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            grant_renew(grant=grant, acting_user=request.user, **form.cleaned_data)
+            messages.success(request, "The grant lasts longer.")
+            return redirect("access:grant", pk=grant.pk)
+    context = {
+        "form": form,
+        "heading": "Renew a grant",
+        "intro": f"{grant.request.researcher} may download {grant.request.release.title} for longer.",
+        "submit": "Renew",
+        "cancel": reverse("access:grant", args=[grant.pk]),
+    }
+    return render(request, "core/form_page.html", context, status=400 if form.errors else 200)
 
 
 @page("request:decide", methods=FORM)

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from veilmark.client.api import VeilmarkClient
 from veilmark.client.errors import ClientError
+from veilmark.client.records import Grant
 from veilmark.client.settings import SignIn, delete_sign_in, load_sign_in, save_sign_in
 from veilmark.client.trust import read_trust
 from veilmark.provenance.verify import verify_path
@@ -105,7 +106,7 @@ def status(as_json: AsJson = False) -> None:
         asked, grants = client.requests(), client.grants()
     if as_json:
         return _print_json({"requests": [asdict(row) for row in asked], "grants": [asdict(row) for row in grants]})
-    ends = {grant.id: grant.expires_at[:10] if grant.is_open else "ended" for grant in grants}
+    ends = {grant.id: _end_of(grant) for grant in grants}
     rows = [(row.release, row.purpose, row.state, row.reason, ends.get(row.grant or "", "")) for row in asked]
     return _table(("release", "purpose", "state", "reason", "download until"), rows)
 
@@ -131,6 +132,13 @@ def download(
     verified = verify_path(done.path, trust_root=root, revoked=taken_back)
     _say({**answer, "verification": verified.to_json()}, f"{text}\n{verified.verdict.word}", as_json)
     raise typer.Exit(verified.exit_code)
+
+
+def _end_of(grant: Grant) -> str:
+    """Until when a download is possible, or why none is."""
+    if grant.recalled:
+        return f"recalled: {grant.recalled}"
+    return grant.expires_at[:10] if grant.is_open else "ended"
 
 
 @contextmanager

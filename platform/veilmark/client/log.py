@@ -1,4 +1,7 @@
-"""`veilmark log check`: whether a copy of a publisher's transparency log is whole, and only ever grew. Offline."""
+"""`veilmark log check`: whether a publisher's transparency log is whole, and only ever grew.
+
+With `--from` the copy is brought up to date first; the check itself needs no network.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from veilmark.client.log_copy import copy_log
 from veilmark.client.trust import read_trust
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.log.checkpoint import Checkpoint, verify_checkpoint
@@ -32,6 +36,9 @@ def check(
         Path,
         typer.Option("--trust-root", help="The publisher's trust-root.json, or a folder of veilmark trust update."),
     ],
+    source: Annotated[
+        str, typer.Option("--from", help="The log's address: fetch into FOLDER what is new there, then check.")
+    ] = "",
     seen: Annotated[
         list[Path] | None, typer.Option("--checkpoint", help="A checkpoint that you have seen before; may be repeated.")
     ] = None,
@@ -40,6 +47,8 @@ def check(
     """Hash every entry, fold every tile, compare every checkpoint. Exit codes: 0 whole, 10 altered, 2 bad input."""
     root, _ = read_trust(trust_root)
     identities = root.identities if root else ()
+    if source:
+        copy_log(source, folder, identities)
     copy = LogFolder(folder)
     # Of a log that no trusted key speaks for nothing can be said: a refusal, not a verdict.
     verify_checkpoint(copy.read(HEAD_NAME), identities, where=str(folder / HEAD_NAME))

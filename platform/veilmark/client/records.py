@@ -66,7 +66,8 @@ class AccessRequest(_Record):
 class Grant(_Record):
     """Leave to download one release until `expires_at`. is_open: neither revoked nor past its end.
 
-    bundle_digest: of this grant's own copy, "" until it is prepared. copy_error: why it could not be.
+    bundle_digest: of this grant's own copy, "" until it is prepared. copy_error: why it could not be. recalled: why the
+    release was taken back, "" where it was not.
     """
 
     id: str
@@ -75,4 +76,5 @@ class Grant(_Record):
     bundle_digest: str
     copy_error: str
     is_open: bool
+    recalled: str
     expires_at: str

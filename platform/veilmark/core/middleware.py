@@ -7,7 +7,8 @@ from django.shortcuts import render
 
 from veilmark.core.errors import refusal_of
 
-POLLED_VIEWS = frozenset({"jobs:progress"})
+# A page asks by itself how a job goes; what is public may lie in caches, and no cookie beside it.
+NO_ACT_VIEWS = frozenset({"jobs:progress", "public:log", "public:trust"})
 
 
 class ErrorPageMiddleware:
@@ -35,7 +36,7 @@ class IdleSignOutMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        asks_by_itself = request.resolver_match is not None and request.resolver_match.view_name in POLLED_VIEWS
-        if not asks_by_itself and not request.session.is_empty():
+        is_no_act = request.resolver_match is not None and request.resolver_match.view_name in NO_ACT_VIEWS
+        if not is_no_act and not request.session.is_empty():
             request.session.modified = True
         return response

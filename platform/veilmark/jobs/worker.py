@@ -1,4 +1,5 @@
-"""The worker process: the engine, and a sweep that starts what was enqueued and takes over from the dead."""
+"""The worker process: the engine, and a sweep that asks for the day's work, starts what was enqueued and takes over
+from the dead."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from veilmark.jobs import engine
+from veilmark.jobs.daily import daily_enqueue
 from veilmark.jobs.execution import job_abandon
 from veilmark.jobs.models import Job
 from veilmark.jobs.slots import acquire_any, dead_slots, executor_id, slots
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.3
 TAKE_OVER_SECONDS = 3.0
+DAILY_SECONDS = 60.0  # how often a worker looks whether a new day has begun
 PATIENCE_SECONDS = 5
 
 
@@ -34,6 +37,7 @@ class Worker:
         self._locks = slots()
         self._slot = acquire_any(self._locks)
         self._taken_over_at = 0.0
+        self._looked_at = -DAILY_SECONDS
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,6 +60,9 @@ class Worker:
 
     def _sweep(self) -> None:
         self._locks.require_alive()
+        if time.monotonic() - self._looked_at > DAILY_SECONDS:
+            self._looked_at = time.monotonic()
+            daily_enqueue()
         for job in Job.objects.filter(state=Job.State.ENQUEUED, handed_over_at=None).order_by("created_at"):
             engine.hand_over(job.id)
             Job.objects.filter(id=job.id).update(handed_over_at=timezone.now())

@@ -13,6 +13,7 @@ from veilmark.provenance.layout import (
     LOG_PROOF_NAME,
     RECALL_NAME,
     RELEASE_ENVELOPE,
+    RELEASE_PART,
     STAMP_NAME,
     is_grant_copy,
 )
@@ -28,7 +29,13 @@ from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Problem, Verdict, Verification
 
 _SIGNED_OTHERWISE = {MANIFEST_NAME, RELEASE_ENVELOPE, RECALL_NAME, STAMP_NAME}
-_COPY_SIGNED_OTHERWISE = {MANIFEST_NAME, GRANT_ENVELOPE, CHECKPOINT_NAME, LOG_PROOF_NAME}
+_COPY_SIGNED_OTHERWISE = {
+    MANIFEST_NAME,
+    GRANT_ENVELOPE,
+    CHECKPOINT_NAME,
+    LOG_PROOF_NAME,
+    f"{RELEASE_PART}{RECALL_NAME}",
+}
 
 
 def verify_bundle(

@@ -11,6 +11,7 @@ from veilmark.core.errors import ApplicationError, NotAllowedError
 from veilmark.core.state_machine import Transition, require_transition
 from veilmark.ledger.services import event_append
 from veilmark.releases.models import Release
+from veilmark.releases.signals import release_moved
 from veilmark.releases.states import SYSTEM, TRANSITIONS, ReleaseState
 
 
@@ -52,6 +53,7 @@ def release_move(
     release.save(update_fields=["state", "state_reason", "updated_at"])
     details = dict(payload or {}) | {"from": move.source, "to": target} | ({"reason": reason} if reason else {})
     event_append(kind=move.event, actor=acting_user, subject=release, payload=details)
+    release_moved.send(sender=Release, release=release, acting_user=acting_user)
 
 
 def require_reason(reason: str, release: Release) -> str:

@@ -16,6 +16,7 @@ from veilmark.releases.moves import release_lock, release_move, require_move, re
 from veilmark.releases.publication import require_publishable
 from veilmark.releases.selectors import interest_of
 from veilmark.releases.states import ReleaseState
+from veilmark.releases.trust_roots import KEEP_TASK
 
 N_OFFICERS = 2
 MOTION_TARGETS = (ReleaseState.REVOKED, ReleaseState.RELEASED)
@@ -141,6 +142,8 @@ def _carry(release: Release, target: ReleaseState, reason: str, acting_user: Use
     release_move(release, target, acting_user=acting_user, reason=reason)
     release.motions.filter(is_open=True).update(is_open=False)
     if target == ReleaseState.REVOKED:
+        # Whom receivers ask first is told even where the bundle on disk is damaged and cannot be signed a recall.
+        job_enqueue(task=KEEP_TASK, arguments={}, acting_user=acting_user, subject=release)
         job_enqueue(
             task="releases:recall", arguments={"release_id": str(release.pk)}, acting_user=acting_user, subject=release
         )

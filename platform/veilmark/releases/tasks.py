@@ -8,6 +8,7 @@ from veilmark.releases.models import Release
 from veilmark.releases.publication import release_publish, release_recall
 from veilmark.releases.services import release_assess
 from veilmark.releases.states import ReleaseState
+from veilmark.releases.trust_roots import KEEP_TASK, roots_keep
 
 
 @task("releases:assess")
@@ -30,3 +31,9 @@ def publish(job: JobContext, *, release_id: str) -> None:
 def recall(_: JobContext, *, release_id: str) -> None:
     """Run again after a crash, it signs the recall anew: a later one says the same."""
     release_recall(release=Release.objects.get(pk=UUID(release_id)))
+
+
+@task(KEEP_TASK)
+def keep_roots(_: JobContext) -> None:
+    """Asked for by every change of what receivers are told, and daily. Run again, it finds that nothing is left."""
+    roots_keep()

@@ -17,11 +17,12 @@ from django.core.management import call_command
 from django.utils import timezone
 from PIL import Image
 
-from veilmark.access.copies import copies_discard_ended, copy_ask, copy_require
+from veilmark.access.copies import copy_ask, copy_require
 from veilmark.access.leaks import NOBODY, leak_examine
 from veilmark.access.models import Grant, GrantCopy
 from veilmark.access.selectors import copy_zip
-from veilmark.access.services import agreement_accept, grant_revoke, request_create, request_decide
+from veilmark.access.services import agreement_accept, grant_renew, grant_revoke, request_create, request_decide
+from veilmark.access.sweep import access_sweep
 from veilmark.accounts.services import api_token_create, person_create
 from veilmark.core.errors import ApplicationError, NotAllowedError
 from veilmark.core.keys import secret_of, signing_identity
@@ -104,6 +105,10 @@ def images_of(grant: Grant, suffix: str = ".png") -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist() if name.endswith(suffix)}
 
 
+def pixels_of(grant: Grant) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in images_of(grant).values()])
+
+
 def worn(data: bytes, quality: int = 60) -> bytes:
     buffer = io.BytesIO()
     Image.open(io.BytesIO(data)).convert("L").save(buffer, "JPEG", quality=quality)
@@ -134,15 +139,14 @@ def test_two_grants_differ_and_one_made_again_does_not(people, real_release, pre
     other = granted(people, real_release, person_create(username="other", password=people.password, role="researcher"))
     run_jobs()
     other.refresh_from_db()
-    ours = images_of(prepared_grant)
+    ours, pixels = images_of(prepared_grant), pixels_of(prepared_grant)
     assert not set(ours.values()) & set(images_of(other).values())
     copy_zip(prepared_grant.copy).unlink()
     GrantCopy.objects.filter(grant=prepared_grant).update(bundle_digest="")
     copy_ask(grant=prepared_grant, acting_user=people.researcher)
     run_jobs()
     assert images_of(Grant.objects.get(pk=prepared_grant.pk)).keys() == ours.keys()
-    pixels = [np.asarray(Image.open(io.BytesIO(data))) for data in images_of(prepared_grant).values()]
-    assert all((np.asarray(Image.open(io.BytesIO(a))) == b).all() for a, b in zip(ours.values(), pixels, strict=True))
+    assert np.array_equal(pixels_of(prepared_grant), pixels)
 
 
 def test_asking_twice_is_asking_once(people, real_release):
@@ -157,12 +161,18 @@ def test_a_copy_goes_with_its_grant(people, prepared_grant):
     assert GrantCopy.objects.get().bundle_digest == ""
 
 
-def test_a_copy_whose_time_is_over_is_deleted(people, prepared_grant):
-    copies_discard_ended()
-    assert copy_zip(prepared_grant.copy).exists()
+def test_a_copy_whose_time_is_over_is_deleted_and_comes_back_when_it_is_renewed(people, prepared_grant, run_jobs):
+    before = pixels_of(prepared_grant)
     Grant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    copies_discard_ended()
+    access_sweep()
     assert not copy_zip(prepared_grant.copy).exists()
+    grant_renew(grant=prepared_grant, n_days=30, reason="the project goes on", acting_user=people.officer)
+    run_jobs()
+    renewed = Grant.objects.get(pk=prepared_grant.pk)
+    assert renewed.copy.is_ready, renewed.copy.error
+    root = TrustRoot.read(settings.VEILMARK_VAR / "trust-root.json")
+    assert verify_path(copy_zip(renewed.copy), trust_root=root).grant_id == str(prepared_grant.copy.public_id)
+    assert np.array_equal(pixels_of(renewed), before), "the same recipient, the same layer"
 
 
 def altered(release: Any) -> None:

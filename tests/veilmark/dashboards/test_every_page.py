@@ -59,6 +59,7 @@ PAGES = {
     "/access/requests/{request}/": (NO, OK, NO, OK, OK),
     "/access/requests/{request}/decide/": OFFICER,
     "/access/grants/{grant}/": (NO, OK, NO, OK, OK),
+    "/access/grants/{grant}/renew/": OFFICER,
     "/access/grants/{grant}/revoke/": OFFICER,
     "/access/leaks/": OFFICER,
     "/ledger/": (NO, OK, NO, NO, OK),

@@ -10,18 +10,23 @@ that neither all keys of one algorithm nor half of the holders are enough to cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from securesystemslib.exceptions import StorageError
+from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
 
 from veilmark.provenance.atomic import write_atomically
 from veilmark.provenance.errors import RootsError
 from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.roots.content import Roots
+from veilmark.provenance.roots.holders import Holders, Keepers
 from veilmark.provenance.roots.signers import tuf_signers
 
 T = TypeVar("T", Root, Targets, Snapshot, Timestamp)
@@ -35,23 +40,36 @@ LIFETIMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holders:
-    """Who signs what. `threshold`: of the root's holders; more than half of them. `online` says what is current."""
+class Published:
+    """What lies in a repository. `files`: SHA-256 in hex by name; `expires`: when the first of its parts does, its root
+    aside, which is `root_expires`."""
 
-    root: Sequence[SigningIdentity]
-    threshold: int
-    targets: SigningIdentity
-    online: SigningIdentity
+    files: Mapping[str, str]
+    expires: datetime
+    root_expires: datetime
 
-    def __post_init__(self) -> None:
-        n = len({holder.id for holder in self.root})
-        if n != len(self.root) or not n < 2 * self.threshold <= 2 * n:
-            what = f"{self.threshold} of {len(self.root)} holders of the root is not more than half of different ones"
-            raise RootsError(what, remedy="name more holders, or ask for more of them")
+    def says(self, content: Roots) -> bool:
+        """Whether it says exactly that."""
+        return self.files == {name: hashlib.sha256(data).hexdigest() for name, data in content.files().items()}
 
-    def of(self, role: str) -> Sequence[SigningIdentity]:
-        """The holders of a role of the framework."""
-        return self.root if role == Root.type else (self.targets if role == Targets.type else self.online,)
+
+def read_published(folder: Path) -> Published | None:
+    """What the publisher's own folder says last, unverified; None where nothing was published. Raises RootsError."""
+    if not _path(folder, Timestamp.type).exists():
+        return None
+    try:
+        timestamp = Metadata[Timestamp].from_file(str(_path(folder, Timestamp.type))).signed
+        version = timestamp.snapshot_meta.version
+        snapshot = Metadata[Snapshot].from_file(str(_path(folder, f"{version}.snapshot"))).signed
+        targets = Metadata[Targets].from_file(str(_path(folder, f"{version}.targets"))).signed
+        root = _last_root(folder)
+    except (StorageError, DeserializationError) as error:
+        raise RootsError("cannot be read", where=str(folder), remedy="restore the folder from a copy") from error
+    return Published(
+        files={name: target.hashes["sha256"] for name, target in targets.targets.items()},
+        expires=min(part.expires for part in (timestamp, snapshot, targets)),
+        root_expires=root.expires,
+    )
 
 
 def root_version(folder: Path) -> int:
@@ -61,17 +79,18 @@ def root_version(folder: Path) -> int:
 
 def create_repository(folder: Path, content: Roots, holders: Holders, *, now: datetime) -> None:
     """Make the repository. `metadata/1.root.json` is what receivers pin. Raises RootsError where there is one."""
-    if (folder / METADATA).exists():
+    if root_version(folder):
         raise RootsError("holds a repository already", where=str(folder), remedy="publish in it")
-    for name in (METADATA, TARGETS):
-        (folder / name).mkdir(parents=True)
     _write_root(folder, holders, version=1, signed_by=holders.root, now=now)
     _write_content(folder, content, holders, version=1, now=now)
 
 
-def publish_content(folder: Path, content: Roots, holders: Holders, *, now: datetime) -> None:
-    """Say what is believed from now on; also to say the same again before it expires. Raises RootsError."""
-    _write_content(folder, content, holders, version=_last_content(folder) + 1, now=now)
+def publish_content(folder: Path, content: Roots, keepers: Keepers, *, now: datetime) -> None:
+    """Say what is believed from now on; also to say the same again before it expires.
+
+    Raises RootsError, also where the root names other keepers: receivers would refuse what these sign.
+    """
+    _write_content(folder, content, keepers, version=_last_content(folder) + 1, now=now)
 
 
 def rotate_root(
@@ -100,19 +119,38 @@ def _write_root(
     write_atomically(_path(folder, f"{version}.root"), metadata.to_bytes())
 
 
-def _write_content(folder: Path, content: Roots, holders: Holders, *, version: int, now: datetime) -> None:
+def _write_content(folder: Path, content: Roots, keepers: Keepers, *, version: int, now: datetime) -> None:
     """Targets first and the timestamp last: whoever reads meanwhile gets the old ones, whole."""
     targets = Targets(version=version, expires=now + LIFETIMES[Targets.type])
     for name, data in content.files().items():
         targets.targets[name] = TargetFile.from_data(name, data, ["sha256"])
-        write_atomically(folder / TARGETS / f"{targets.targets[name].hashes['sha256']}.{name}", data)
     snapshot = Snapshot(version=version, expires=now + LIFETIMES[Snapshot.type])
     snapshot.meta = {"targets.json": MetaFile(version=version)}
     timestamp = Timestamp(version=version, expires=now + LIFETIMES[Timestamp.type])
     timestamp.snapshot_meta = MetaFile(version=version)
-    write_atomically(_path(folder, f"{version}.targets"), _sign(targets, [holders.targets]).to_bytes())
-    write_atomically(_path(folder, f"{version}.snapshot"), _sign(snapshot, [holders.online]).to_bytes())
-    write_atomically(_path(folder, "timestamp"), _sign(timestamp, [holders.online]).to_bytes())
+    root = _last_root(folder)
+    files = {
+        f"{version}.targets": _believed(root, targets, keepers),
+        f"{version}.snapshot": _believed(root, snapshot, keepers),
+        Timestamp.type: _believed(root, timestamp, keepers),
+    }
+    for name, data in content.files().items():
+        write_atomically(folder / TARGETS / f"{targets.targets[name].hashes['sha256']}.{name}", data)
+    for name, data in files.items():
+        write_atomically(_path(folder, name), data)
+
+
+def _believed(root: Root, signed: T, keepers: Keepers) -> bytes:
+    """The file, as receivers of `root` accept it. Raises RootsError where the keys are not those that it names."""
+    metadata = _sign(signed, keepers.of(signed.type))
+    try:
+        root.verify_delegate(signed.type, metadata.signed_bytes, metadata.signatures)
+    except UnsignedMetadataError as error:
+        remedy = "bring the keys back that it names, or hand over to new ones with the root's own"
+        raise RootsError(
+            "the keys at hand are not those that the root names", where=signed.type, remedy=remedy
+        ) from error
+    return metadata.to_bytes()
 
 
 def _sign(signed: T, holders: Iterable[SigningIdentity]) -> Metadata[T]:
@@ -122,12 +160,16 @@ def _sign(signed: T, holders: Iterable[SigningIdentity]) -> Metadata[T]:
     return metadata
 
 
+def _last_root(folder: Path) -> Root:
+    return Metadata[Root].from_file(str(_path(folder, f"{root_version(folder)}.root"))).signed
+
+
 def _last_content(folder: Path) -> int:
-    """The version of what was published last. Raises RootsError where there is no repository."""
-    path = _path(folder, Timestamp.type)
-    if not path.exists():
+    """The version of what was published last, 0 of a root that says nothing yet. Raises RootsError without a root."""
+    if not root_version(folder):
         raise RootsError("holds no repository", where=str(folder), remedy="create one first")
-    return Metadata[Timestamp].from_file(str(path)).signed.version
+    path = _path(folder, Timestamp.type)
+    return Metadata[Timestamp].from_file(str(path)).signed.version if path.exists() else 0
 
 
 def _path(folder: Path, name: str) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from veilmark.provenance.bundle import write_recall
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import digest_of
 from veilmark.provenance.errors import ProvenanceError
@@ -251,6 +252,17 @@ def test_a_copy_is_recalled_with_its_release(copied: Copied, named: str) -> None
     }
     result = verify_path(copied.copy.folder, trust_root=copied.release.trust_root, revoked=[digests[named]])
     assert result.verdict.word == "recalled"
+
+
+def test_a_recall_that_is_put_into_a_copy_is_read_there(copied: Copied, damaged: Path, tmp_path: Path) -> None:
+    release = Path(shutil.copytree(copied.release.bundle.folder, tmp_path / "release"))
+    write_recall(release, signer=copied.release.signer, reason="r", recalled_at=TERMS.created_at)
+    shutil.copy(release / "recall.json", damaged / "release" / "recall.json")
+    result = verify_path(damaged, trust_root=copied.release.trust_root)
+    assert (result.verdict.word, result.problems) == ("recalled", ())
+    flip("release/recall.json")(damaged)
+    result = verify_path(damaged, trust_root=copied.release.trust_root)
+    assert (result.exit_code, [problem.where for problem in result.problems]) == (10, ["release/recall.json"])
 
 
 def test_a_release_that_was_changed_is_not_copied(copied: Copied, make_log: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         with worker(), site(host=options["host"], port=options["port"]) as address:
             self.stdout.write(f"Veilmark is at {address} (Ctrl-C stops it)")
+            self.stdout.write(f"for anybody: trust roots {address}/trust, transparency log {address}/log/checkpoint")
             self._wait()
 
     def _wait(self) -> None:
