@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from audits.marks import MarkCounts
 from generators.data import ImageSet
 
 
@@ -91,7 +92,7 @@ class AuditInput:
     generator: the folder of the generator that drew the synthetic images. public: real images that nobody needs to
     protect, of the same size and depth: what a receiver's detector learns from, and what the generator's card names.
     embedding: in which features fidelity is measured, `network` (trained on the control arm), `histograms`, `pixels` or
-    the path of an ONNX file.
+    the path of an ONNX file. marks: what a detector found of the synthetic images' marks.
     """
 
     train: ImageSet
@@ -101,6 +102,7 @@ class AuditInput:
     generator: Path | None = None
     public: ImageSet | None = None
     embedding: str = "network"
+    marks: MarkCounts | None = None
     seed: int = 0
 
 

@@ -16,7 +16,7 @@ from audits.bench.command import ManyValues, bench_command, table_command
 from audits.claims.command import claim_command
 from audits.console import one_line_errors, progress_bar
 from audits.detectors.command import detect_command, detector_command
-from audits.files import read_arm, require_writable, write_atomically
+from audits.files import read_arm, read_marks, require_writable, write_atomically
 from audits.page import render_html
 from audits.registry import list_audits, run_audits
 from audits.report import Audience, AuditReport
@@ -50,6 +50,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
     generator: Annotated[Path | None, typer.Option(help="The generator's folder.")] = None,
     public: Annotated[Path | None, typer.Option(help="Public real images, for a receiver's detector.")] = None,
     embedding: Annotated[str, typer.Option(help="Features: network, histograms, pixels or a FILE.onnx.")] = "network",
+    marks: Annotated[Path | None, typer.Option(help="Counts of a mark's detector (JSON).")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run this audit; may be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
     audience: Annotated[Audience, typer.Option(help="Which form of the report.")] = Audience.INTERNAL,
@@ -67,6 +68,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one argument an option
         generator=_folder(generator),
         public=None if public is None else ImageSet.load(public),
         embedding=embedding,
+        marks=None if marks is None else read_marks(marks),
         seed=seed,
     )
     report = _run(data, only)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
 
 from audits.base import AuditError
+from audits.marks import MarkCount, MarkCounts
 from generators.data import ImageSet
 
 
@@ -14,6 +16,18 @@ def read_arm(path: Path, split: str) -> ImageSet:
     """The file's images of that split; all of them where the file has no splits. Raises DataError."""
     images = ImageSet.load(path)
     return images if images.split is None else images.of_split(split)
+
+
+def read_marks(path: Path) -> MarkCounts:
+    """Counts of a mark's detector, the fields of `MarkCounts` as JSON: `{"transforms": [{"transform": "none", "n": 100,
+    "found": 100, "wrong": 0}], "n_unmarked": 40, "unmarked_found": 0}`. Raises AuditError."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        transforms = tuple(MarkCount(**row) for row in body["transforms"])
+        return MarkCounts(**{**body, "transforms": transforms})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        remedy = "give a list of counts as transforms, n_unmarked and unmarked_found"
+        raise AuditError(f"no counts of marks ({error})", where=str(path), remedy=remedy) from error
 
 
 def require_writable(path: Path | None) -> None:

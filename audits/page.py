@@ -45,6 +45,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "spectrum_distance.",
             "texture_distance.",
             "detectability.",
+            "mark_detection.",
         ),
     ),
     "Utility": ("Can one learn from it what one learns from the cohort?", ("train_on_synthetic.", "mix_curve.")),

@@ -185,6 +185,17 @@ WORDS: Mapping[str, Words] = {
         detected="A receiver's detector recognises them: AUC {value}, real images among themselves {baseline}.",
         not_detected="A receiver's detector did not tell them apart: AUC {value}, at most {high}, 0.50 is guessing.",
     ),
+    "mark_detection.any": Words(
+        title="Traceability: the mark in the images",
+        detected="The mark is lost: {value}.",
+        not_detected="The mark is found: {value}.",
+    ),
+    "mark_detection.real_images": Words(
+        title="Traceability: marks found in real images, which bear none",
+        detected="The detector finds marks in {value} of the real images, {low} to {high}.",
+        not_detected="No mark was found in real images: at most {high} of them, at 95 % confidence.",
+        percent=True,
+    ),
     "mix_curve.auc_difference": Words(
         title="Synthetic images added to real ones",
         detected="They harm from some share on: {reason}.",
@@ -253,6 +264,12 @@ _RARE_CELL = Words(
     not_detected="Copies were not detected above {high} of the draws at 95 % confidence.",
     percent=True,
 )
+_MARK = Words(
+    title="Traceability: the mark in the images ({grouping})",
+    detected="The mark is lost: found in {value} of the images, {low} to {high} ({reason}).",
+    not_detected="The mark is found in {value} of the images, at least {low} at 95 % confidence ({reason}).",
+    percent=True,
+)
 PREFIXES: Mapping[str, Words] = {
     "group_gaps.tpr.": _ERRORS,
     "group_gaps.": _GAP,
@@ -262,4 +279,5 @@ PREFIXES: Mapping[str, Words] = {
     "attribute_inference.": _ATTRIBUTE,
     "singling_out.": _SINGLING_OUT,
     "rare_cell_extraction.": _RARE_CELL,
+    "mark_detection.": _MARK,
 }
