@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -76,7 +77,8 @@ def _arms(run: AuditRun, synthetic: ImageSet) -> AuditInput:
         train=images.of_split("train"),
         holdout=images.of_split("holdout"),
         control=images.of_split("control"),
-        synthetic=synthetic,
+        # A label on a strip below the image is no part of it.
+        synthetic=replace(synthetic, images=synthetic.images[:, : training.image_size]),
         generator=run_folder(training),
         seed=run.seed,
     )

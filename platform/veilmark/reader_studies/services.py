@@ -15,6 +15,7 @@ from veilmark.accounts.permissions import require
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.ledger.services import event_append
+from veilmark.provenance.embedded.visible_label import VisibleLabel
 from veilmark.reader_studies.models import ReaderItem, ReaderStudy, Reading
 from veilmark.synthetic_sets.final_files import as_8_bit, read_final_image, white_of
 from veilmark.synthetic_sets.models import SyntheticSet
@@ -30,6 +31,9 @@ def reader_study_open(*, synthetic_set: SyntheticSet, n_items: int, acting_user:
         raise NotAllowedError("belongs to another custodian", where=str(synthetic_set), remedy="ask its custodian")
     if not synthetic_set.is_done:
         raise StateError(f"is {synthetic_set.state}", where=str(synthetic_set), remedy="wait until it is done")
+    if synthetic_set.visible_label == VisibleLabel.BURNED_IN:
+        remedy = "open it on a set without the label in its pixels"
+        raise StateError("shows the word SYNTHETIC in its images", where=str(synthetic_set), remedy=remedy)
     holdout = _holdout_rows(synthetic_set)
     most = 2 * min(len(holdout), synthetic_set.n_images, MAX_ITEMS // 2)
     if not 2 <= n_items <= most or n_items % 2:
@@ -73,7 +77,8 @@ def item_png(item: ReaderItem) -> bytes:
     """The item's pixels as a bare 8-bit PNG: synthetic or real, the file says nothing else."""
     synthetic_set = item.study.synthetic_set
     if item.is_synthetic:
-        pixels = read_final_image(synthetic_set, item.source_index)
+        # Readers judge the image blinded, without the strip that may name it below.
+        pixels = read_final_image(synthetic_set, item.source_index)[: synthetic_set.training_run.image_size]
         white = white_of(synthetic_set)
     else:
         training = synthetic_set.training_run

@@ -190,6 +190,7 @@ def _info(release: Release) -> ReleaseInfo:
                 f"by audits is not included"
             ),
             "Permitted purposes": ", ".join(run.cohort.purposes),
+            "Visible label": release.synthetic_set.get_visible_label_display(),
         },
         generator=_generator(run),
     )

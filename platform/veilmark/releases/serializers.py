@@ -27,6 +27,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
     decision = serializers.UUIDField(source="decision_id", allow_null=True)
     outcome = serializers.CharField(source="decision.outcome", default=None, allow_null=True)
     n_images = serializers.IntegerField(source="synthetic_set.n_images")
+    visible_label = serializers.CharField(source="synthetic_set.visible_label")
     content_root = serializers.CharField(source="synthetic_set.content_root")
     privacy = PrivacySerializer(source="synthetic_set.training_run")
     labels = serializers.ListField(child=serializers.CharField(), source="synthetic_set.training_run.cohort.labels")
@@ -54,6 +55,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
             "state_reason",
             "round",
             "n_images",
+            "visible_label",
             "labels",
             "licence",
             "purposes",

@@ -18,9 +18,10 @@ from veilmark.accounts.permissions import signed_in
 from veilmark.core.api_errors import PROBLEM
 from veilmark.core.errors import StateError
 from veilmark.jobs.api import ProgressSerializer
+from veilmark.provenance.embedded.visible_label import VisibleLabel
 from veilmark.synthetic_sets.counts import parse_cells
 from veilmark.synthetic_sets.final_files import contact_sheet
-from veilmark.synthetic_sets.models import SyntheticSet
+from veilmark.synthetic_sets.models import VISIBLE_LABELS, SyntheticSet
 from veilmark.synthetic_sets.selectors import synthetic_sets_visible
 from veilmark.synthetic_sets.services import synthetic_set_create
 from veilmark.training_runs.selectors import training_runs_visible
@@ -46,6 +47,7 @@ class SyntheticSetSerializer(serializers.ModelSerializer[SyntheticSet]):
             "seed",
             "counts",
             "n_images",
+            "visible_label",
             "generator_digest",
             "content_root",
             "n_mark_detected",
@@ -72,6 +74,7 @@ class SyntheticSetWishSerializer(serializers.Serializer[None]):
     n_images = serializers.IntegerField(default=0, min_value=0)
     counts = CellSerializer(many=True, default=list)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=2**63 - 1)
+    visible_label = serializers.ChoiceField(choices=VISIBLE_LABELS, default=VisibleLabel.NONE.value)
 
 
 class PngRenderer(JSONRenderer):
@@ -101,6 +104,7 @@ class SyntheticSetViewSet(ReadOnlyModelViewSet[SyntheticSet]):
         user = signed_in(request)
         run = find(training_runs_visible(user), pk=fields.pop("training_run"))
         cells = parse_cells(fields.pop("counts"))
+        fields["visible_label"] = VisibleLabel(fields["visible_label"])
         synthetic_set = synthetic_set_create(training_run=run, cells=cells, acting_user=user, **fields)
         return Response(self.get_serializer(synthetic_set).data, status=201)
 

@@ -7,9 +7,16 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 
 from veilmark.jobs.work import Work
+from veilmark.provenance.embedded.visible_label import MIN_BURNED_SIDE, VisibleLabel
 from veilmark.training_runs.models import TrainingRun
 
 MAX_SERIAL = 2**20 - 1  # the mark's id has 20 bits for it
+VISIBLE_LABELS = [
+    (VisibleLabel.NONE.value, "none"),
+    (VisibleLabel.BURNED_IN.value, f"burned into the pixels (from {MIN_BURNED_SIDE} pixels a side)"),
+    (VisibleLabel.BORDER.value, "on a strip below the image"),
+    (VisibleLabel.OVERLAY.value, "as an overlay, which DICOM viewers alone show"),
+]
 
 
 class SyntheticSet(Work):
@@ -21,6 +28,12 @@ class SyntheticSet(Work):
     seed = models.BigIntegerField()
     counts = models.JSONField(help_text="how many images per label and group")
     n_images = models.PositiveIntegerField()
+    visible_label = models.CharField(
+        max_length=16,
+        choices=VISIBLE_LABELS,
+        default=VisibleLabel.NONE.value,
+        help_text="where the word SYNTHETIC stands in each image",
+    )
     generator_digest = models.CharField(max_length=71)
     content_root = models.CharField(max_length=71, blank=True)
     n_mark_detected = models.PositiveIntegerField(null=True)

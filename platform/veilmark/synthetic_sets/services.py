@@ -24,6 +24,7 @@ from veilmark.jobs.work import WorkState, require_seed, working
 from veilmark.ledger.services import event_append
 from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
+from veilmark.provenance.embedded.visible_label import VisibleLabel, check_label
 from veilmark.provenance.parallel import usable_cores
 from veilmark.provenance.prepared import PreparedImages, prepare_images
 from veilmark.synthetic_sets.counts import even_cells, require_size
@@ -42,10 +43,12 @@ def synthetic_set_create(
     n_images: int = 0,
     cells: Sequence[CellCount] = (),
     seed: int = 0,
+    visible_label: VisibleLabel = VisibleLabel.NONE,
 ) -> SyntheticSet:
     """Ask for `cells`, or for `n_images` spread evenly. Costs no privacy: the generator is already noised.
 
-    Raises NotAllowedError, StateError (run not finished), ApplicationError (nothing or too much asked for).
+    Raises NotAllowedError, StateError (run not finished), ApplicationError (nothing or too much asked for), FileError
+    (images too small for the visible label).
     """
     require(acting_user, "synthetic_set:create")
     if training_run.cohort.custodian_id != acting_user.pk:
@@ -53,6 +56,7 @@ def synthetic_set_create(
     if not training_run.is_done:
         raise StateError(f"is {training_run.state}", where=str(training_run), remedy="wait until it is done")
     require_seed(seed)
+    check_label((training_run.image_size, training_run.image_size), visible_label)
     wanted = list(cells) or even_cells(training_run.card, n_images)
     synthetic_set = SyntheticSet.objects.create(
         training_run=training_run,
@@ -61,9 +65,15 @@ def synthetic_set_create(
         seed=seed,
         counts=[asdict(cell) for cell in wanted],
         n_images=require_size(wanted),
+        visible_label=visible_label.value,
         generator_digest=training_run.generator_digest,
     )
-    payload = {"n_images": synthetic_set.n_images, "seed": seed, "generator_digest": training_run.generator_digest}
+    payload = {
+        "n_images": synthetic_set.n_images,
+        "seed": seed,
+        "visible_label": synthetic_set.visible_label,
+        "generator_digest": training_run.generator_digest,
+    }
     event_append(kind="synthetic_set:requested", actor=acting_user, subject=synthetic_set, payload=payload)
     synthetic_set.job = job_enqueue(
         task="synthetic_sets:draw",
@@ -99,6 +109,7 @@ def synthetic_set_draw(*, synthetic_set: SyntheticSet, progress: Progress) -> No
             mark_release=synthetic_set.serial,
             created_at=synthetic_set.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             writers=[_dicom_writer(synthetic_set.training_run, images.used_bits)],
+            visible_label=VisibleLabel(synthetic_set.visible_label),
             n_processes=usable_cores(),
             progress=lambda done, total: progress(done, total, "writing marked images"),
         )

@@ -42,6 +42,7 @@ def set_start(request: SignedInRequest, run_pk: UUID) -> HttpResponse:
                 n_images=form.cleaned_data["n_images"],
                 cells=form.cells(),
                 seed=form.cleaned_data["seed"],
+                visible_label=form.label(),
             )
             messages.success(request, "The images are being drawn, marked and written.")
             return redirect("synthetic_sets:detail", pk=synthetic_set.pk)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from veilmark.accounts.services import person_create
 from veilmark.cohorts.selectors import cohort_images
-from veilmark.core.errors import ApplicationError, NotAllowedError
+from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
 from veilmark.decisions.facts import gather_facts
 from veilmark.reader_studies.models import ReaderItem
 from veilmark.reader_studies.selectors import (
@@ -106,6 +106,12 @@ def test_a_study_of_an_odd_size_is_refused(walked, n_items):
     with pytest.raises(ApplicationError, match=rf"number of images: is {n_items}; choose an even number up to"):
         reader_study_open(synthetic_set=walked.synthetic_set, n_items=n_items, acting_user=walked.people["custodian"])
     assert not ReaderItem.objects.exists()
+
+
+def test_images_that_say_synthetic_are_not_read_blinded(people, synthetic_set):
+    synthetic_set.visible_label = "burned-in"
+    with pytest.raises(StateError, match="shows the word SYNTHETIC in its images"):
+        reader_study_open(synthetic_set=synthetic_set, n_items=4, acting_user=people.custodian)
 
 
 def test_who_opens_and_who_sees(walked, study):

@@ -10,6 +10,11 @@ BAD = {
     "counts without n": ({"counts": "label,sex\nnodule,F"}, "counts: a row is no label, sex, age_group and n"),
     "counts below 0": ({"counts": "label,n\nnodule,-5"}, "number of images: is -5"),
     "no number": ({"seed": "many"}, "Enter a whole number."),
+    "a label that is none": ({"visible_label": "everywhere"}, "Select a valid choice."),
+    "a label that would hide the image": (
+        {"visible_label": "burned-in"},
+        "a label burned into 64 x 64 pixels would hide what they show; use a border or an overlay under 128 pixels",
+    ),
 }
 
 
@@ -34,6 +39,20 @@ def test_a_bad_order_is_one_line(people, training_run, visit, changed, line):
     assert response.status_code == 400
     assert line in response.content.decode()
     assert not SyntheticSet.objects.exists()
+
+
+@pytest.mark.parametrize("label", ["none", "border", "overlay", "burned-in"])
+def test_a_visible_label_is_asked_for_and_shown(people, training_run, visit, label):
+    from veilmark.synthetic_sets.models import SyntheticSet
+
+    training_run.image_size = 128
+    training_run.save()
+    sent = {"n_images": "10", "counts": "", "seed": "0", "visible_label": label}
+    visit(people.custodian, f"/synthetic-sets/new/{training_run.pk}/", sent)
+    made = SyntheticSet.objects.get()
+    shown = visit(people.custodian, f"/synthetic-sets/{made.pk}/").content.decode()
+    assert made.visible_label == label
+    assert f"<dt>Visible label</dt><dd>{made.get_visible_label_display()}</dd>" in shown
 
 
 def test_readers_never_see_the_contact_sheet(people, synthetic_set, visit):

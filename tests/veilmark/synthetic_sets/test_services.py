@@ -15,6 +15,7 @@ from PIL import Image
 from generators.base import CellCount
 from veilmark.cohorts.selectors import cohort_images
 from veilmark.core.errors import ApplicationError, NotAllowedError, StateError
+from veilmark.provenance.embedded.visible_label import VisibleLabel
 from veilmark.provenance.prepared import PreparedImages
 from veilmark.provenance.watermark import detect_mark
 from veilmark.synthetic_sets.counts import even_cells, parse_cells
@@ -54,6 +55,23 @@ def test_counts_are_exact(draw):
         ("opacity", "", ""): 2,
     }
     assert synthetic_set.n_images == 10
+
+
+def test_a_border_says_synthetic_below_each_image_and_no_audit_sees_it(draw):
+    from veilmark.audit_runs.models import AuditRun
+    from veilmark.audit_runs.services import _arms
+
+    cells = [CellCount(label="normal", n=2)]
+    plain, bordered = draw(cells=cells), draw(cells=cells, visible_label=VisibleLabel.BORDER)
+    size = bordered.training_run.image_size
+    images = read_final_set(bordered).images
+    assert images.images.shape[1:] == (size + 9, size)
+    assert np.array_equal(np.unique(images.images[0, size:]), np.unique(images.images[0, size:])[[0, -1]])
+    audited = _arms(AuditRun(synthetic_set=bordered), images).synthetic
+    assert audited.images.shape[1:] == (size, size)
+    unlabelled = read_final_set(plain).images.images.astype(int)
+    assert np.abs(audited.images - unlabelled).mean() < 8, "the mark alone differs"
+    assert bordered.n_mark_detected == 2
 
 
 def test_an_even_set_is_even(walked):

@@ -19,6 +19,7 @@ from veilmark.cohorts.models import Cohort
 from veilmark.cohorts.services import CohortTerms, cohort_create, scratch_folder
 from veilmark.dashboards.demo.display import bar, wait_for
 from veilmark.dashboards.demo.people import DemoPerson
+from veilmark.provenance.embedded.visible_label import VisibleLabel
 from veilmark.releases.models import Release, Vote
 from veilmark.releases.review import release_endorse, release_vote
 from veilmark.releases.services import ReleaseDraft, release_create, release_send_to_clinicians, release_submit
@@ -48,6 +49,7 @@ class DemoOptions:
     epsilon: float
     n_images: int
     image_size: int
+    visible_label: VisibleLabel
 
 
 def take_in_cohort(people: People, options: DemoOptions) -> Cohort:
@@ -85,7 +87,10 @@ def train(people: People, cohort: Cohort, options: DemoOptions) -> TrainingRun:
 def draw(people: People, run: TrainingRun, options: DemoOptions) -> SyntheticSet:
     """The custodian asks for images; they are marked and written as final files."""
     synthetic_set = synthetic_set_create(
-        training_run=run, n_images=options.n_images, acting_user=people["demo-custodian"].user
+        training_run=run,
+        n_images=options.n_images,
+        visible_label=options.visible_label,
+        acting_user=people["demo-custodian"].user,
     )
     wait_for(synthetic_set.job, "drawing and marking images")
     synthetic_set.refresh_from_db()

@@ -17,6 +17,7 @@ from veilmark.dashboards.demo.people import demo_people
 from veilmark.dashboards.demo.summary import print_summary
 from veilmark.dashboards.processes import site, worker
 from veilmark.ledger.verify import ledger_verify
+from veilmark.provenance.embedded.visible_label import VisibleLabel
 from veilmark.releases.selectors import trust_root_path
 
 
@@ -33,6 +34,9 @@ class Command(BaseCommand):
         parser.add_argument("--epsilon", type=float, default=8.0)
         parser.add_argument("--images", type=int, default=1000)
         parser.add_argument("--size", type=int, default=64)
+        parser.add_argument(
+            "--visible-label", choices=list(VisibleLabel), default=VisibleLabel.NONE, help="SYNTHETIC in each image"
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
         started = time.monotonic()
@@ -45,6 +49,7 @@ class Command(BaseCommand):
             epsilon=options["epsilon"],
             n_images=options["images"],
             image_size=options["size"],
+            visible_label=VisibleLabel(options["visible_label"]),
         )
         passed = self._run(chosen)
         display.console.print(f"The demo took {time.monotonic() - started:.0f} s.")
