@@ -18,6 +18,7 @@ from generators.tables import resize_images
 from veilmark.accounts.models import User
 from veilmark.accounts.permissions import require
 from veilmark.audit_runs.copies import flagged_pairs
+from veilmark.audit_runs.marks import mark_counts
 from veilmark.audit_runs.models import AuditRun
 from veilmark.audit_runs.reports import report_store, stored_page
 from veilmark.cohorts.selectors import cohort_images
@@ -73,13 +74,15 @@ def audit_run_carry_out(*, run: AuditRun, progress: Progress) -> None:
 def _arms(run: AuditRun, synthetic: ImageSet) -> AuditInput:
     training = run.synthetic_set.training_run
     images = resize_images(cohort_images(training.cohort), training.image_size)
+    holdout = images.of_split("holdout")
     return AuditInput(
         train=images.of_split("train"),
-        holdout=images.of_split("holdout"),
+        holdout=holdout,
         control=images.of_split("control"),
         # A label on a strip below the image is no part of it.
         synthetic=replace(synthetic, images=synthetic.images[:, : training.image_size]),
         generator=run_folder(training),
+        marks=mark_counts(run.synthetic_set, holdout, seed=run.seed),
         seed=run.seed,
     )
 

@@ -55,6 +55,16 @@ def test_the_generator_is_asked_for_its_rarest_people(walked):
     assert asked["status"] in ("not_detected", "no_power"), asked.get("reason")
 
 
+def test_the_mark_has_a_row_for_each_change_and_one_for_real_images(walked):
+    rows = {row["name"]: row for row in walked.audit_run.report["measurements"]}
+    synthetic_set = walked.synthetic_set
+    released = rows["mark_detection.as_released"]
+    assert released["value"] == synthetic_set.n_mark_detected / synthetic_set.n_images
+    marks = [name for name in rows if name.startswith("mark_detection.")]
+    assert len(marks) == 1 + len(synthetic_set.mark_survival["attacks"])
+    assert rows["mark_detection.real_images"]["value"] == 0
+
+
 def test_the_publishable_form_says_less(walked):
     inside, outside = internal_report(walked.audit_run), walked.audit_run.report
     assert inside["audience"] == "internal"
