@@ -38,8 +38,8 @@ def pair_detail(request: SignedInRequest, pk: UUID, number: int) -> HttpResponse
     form = CopyReviewForm(posted(request))
     if form.is_valid():
         with refusals_on(form):
-            copy_review_record(run=run, number=number, acting_user=request.user, **form.cleaned_data)
-            messages.success(request, f"Pair {number}: recorded.")
+            review = copy_review_record(run=run, number=number, acting_user=request.user, **form.cleaned_data)
+            messages.success(request, f"Pair {number}: recorded as “{review.get_answer_display()}”.")
             following = _next(run, request.user)
             if following:
                 return redirect("audit_runs:pair", pk=run.pk, number=following)

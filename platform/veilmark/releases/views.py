@@ -13,6 +13,7 @@ from django.urls import reverse
 from veilmark.accounts.models import Role
 from veilmark.accounts.pages import FORM, SignedInRequest, page
 from veilmark.accounts.permissions import allowed, require
+from veilmark.audit_runs.selectors import set_copy_state
 from veilmark.core.errors import NotFoundError
 from veilmark.core.pages import find, page_of, posted, refusals_on
 from veilmark.ledger.selectors import events_of
@@ -71,6 +72,8 @@ def release_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
         "sees_inside": sees_inside,
         "sees_decision": allowed(user, "audit:view") and sees_inside,
     }
+    if context["sees_decision"]:
+        context["copies"] = set_copy_state(release.synthetic_set)
     if sees_inside:
         context |= _signatures(release, request)
     return render(request, "releases/detail.html", context)

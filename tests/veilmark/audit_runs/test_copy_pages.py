@@ -46,6 +46,31 @@ def test_the_way_from_the_first_page_to_the_last_answer(people, flagged, place, 
     assert f"{place}copies/" not in text_of(visit(officer, "/"))
 
 
+def answered(visit: Any, person: Any, place: str, number: int, answer: str) -> str:
+    """The page that an officer reads after looking at a pair and answering."""
+    visit(person, f"{place}copies/{number}.png")
+    return text_of(visit(person, f"{place}copies/{number}/", ANSWER | {"answer": answer}, follow=True))
+
+
+def test_pages_say_what_was_recorded_and_what_it_means(people, place, visit):
+    officer = people.officer
+    assert "0 of 3 pairs are reviewed" in text_of(visit(officer, f"{place}copies/"))
+    for number in (1, 2):
+        assert f"Pair {number}: recorded as “not a copy”." in answered(visit, officer, place, number, "not_copy")
+    assert "nobody calls one a copy" in answered(visit, officer, place, 3, "not_copy")
+    listed = answered(visit, officer, place, 3, "copy")
+    assert "Pair 3: recorded as “a copy”." in listed
+    assert "A copy is confirmed" in listed
+
+
+def test_a_release_tells_of_a_copy_that_was_confirmed_after_its_decision(people, flagged, in_review, visit):
+    release, place = f"/releases/{in_review.pk}/", f"/audit-runs/{flagged.pk}/"
+    assert "0 of 3 flagged pairs of this set are reviewed" in text_of(visit(people.officer, release))
+    answered(visit, people.officer, place, 1, "copy")
+    for person in (people.officer, people.custodian):
+        assert "An officer confirmed a copy of a training image" in text_of(visit(person, release))
+
+
 def test_a_custodian_sees_how_many_and_nothing_more(people, place, visit):
     text = text_of(visit(people.custodian, place))
     assert "3 flagged, 0 reviewed" in text

@@ -23,7 +23,7 @@ def test_every_pair_is_answered_without_scripts(sign_in, flagged):
         page.get_by_label("not a copy").check()
         page.get_by_label("Reason").fill("another rib cage")
         page.get_by_role("button", name="Record the answer").click()
-        expect(page.get_by_text(f"Pair {number}: recorded.")).to_be_visible()
+        expect(page.get_by_text(f"Pair {number}: recorded as “not a copy”.")).to_be_visible()
     expect(page.get_by_role("link", name="Look at pair")).to_have_count(0)
     assert flagged.copy_reviews.count() == 3
 
