@@ -21,6 +21,7 @@ from veilmark.releases.actions import actions_for
 from veilmark.releases.models import Release
 from veilmark.releases.selectors import releases_visible
 from veilmark.releases.states import ReleaseState
+from veilmark.releases.trust_roots import roots_line
 from veilmark.synthetic_sets.selectors import synthetic_sets_visible
 from veilmark.training_runs.recorder import cohort_spend
 from veilmark.training_runs.selectors import training_runs_visible
@@ -89,6 +90,7 @@ def operator(_: User) -> Context:
         "open_jobs": jobs.filter(open_jobs),
         "failed_jobs": jobs.filter(state=Job.State.FAILED)[:5],
         "last_event": Event.objects.last(),
+        "roots": roots_line(),
         "n_people": User.objects.filter(is_active=True).count(),
         "people_by_role": [(role.label, User.objects.filter(role=role, is_active=True).count()) for role in Role],
     }

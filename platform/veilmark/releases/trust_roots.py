@@ -89,6 +89,18 @@ def roots_keep(now: datetime | None = None) -> bool:
     return is_changed or is_due or is_ending
 
 
+def roots_line() -> str:
+    """Until when receivers believe what was published last, in a line; or what is wrong with it."""
+    try:
+        published = read_published(roots_folder())
+    except RootsError as error:
+        return str(error)
+    if published is None:
+        return "not published yet: the worker does it"
+    has_expired = published.expires <= datetime.now(UTC)
+    return f"{'expired on' if has_expired else 'signed until'} {published.expires:%Y-%m-%d}"
+
+
 def roots_rotate() -> Roots:
     """New keys for all that sign the roots, signed over by the old ones. Raises RootsError, CryptoError."""
     with folder_lock(roots_folder()):

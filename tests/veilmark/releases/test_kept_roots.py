@@ -20,7 +20,7 @@ from veilmark.provenance.roots.client import update_roots
 from veilmark.provenance.roots.content import Roots
 from veilmark.provenance.roots.repository import read_published
 from veilmark.releases.models import Release
-from veilmark.releases.trust_roots import KEEP_TASK, roots_folder, roots_keep, roots_publish, roots_rotate
+from veilmark.releases.trust_roots import KEEP_TASK, roots_folder, roots_keep, roots_line, roots_publish, roots_rotate
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 DIGEST = "sha256:" + "ab" * 32
@@ -81,6 +81,15 @@ def test_what_changed_is_said_by_the_next_job(receiver: Path, run_jobs: Any) -> 
     assert run_jobs() == 2
     assert update(receiver).revoked == (DIGEST,)
     assert kinds() == ["trust_root:published"] * 2, "the second job found nothing left"
+
+
+def test_the_operators_page_says_until_when_it_is_believed(people: Any, visit: Any) -> None:
+    assert "not published yet" in visit(people.operator, "/").content.decode()
+    for age, line in ((DAY, "signed until"), (40 * DAY, "expired on")):
+        roots_keep(datetime.now(UTC) - age)
+        expires = read_published(roots_folder()).expires
+        assert f"{line} {expires:%Y-%m-%d}" in visit(people.operator, "/").content.decode()
+        shutil.rmtree(roots_folder())
 
 
 def test_the_day_begins_with_roots_where_there_were_none(run_jobs: Any) -> None:
@@ -169,5 +178,6 @@ def test_a_damaged_folder_is_a_refusal(receiver: Path, run_jobs: Any) -> None:
     daily_enqueue()
     run_jobs()
     assert "roots: cannot be read; restore the folder from a copy" in Job.objects.get(task=KEEP_TASK).error
+    assert roots_line().endswith("roots: cannot be read; restore the folder from a copy")
     shutil.rmtree(roots_folder())
     assert roots_keep()
