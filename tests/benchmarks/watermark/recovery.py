@@ -61,7 +61,7 @@ def _tasks(sources: Sequence[str], size: int, half: str, n: int, attacks: Sequen
 
 def measured(task: Task) -> Outcome:
     images = load(task.source, task.size, half=task.half, n=task.n)
-    ids = [MarkId(release=1, random=1000 + i) for i in range(max(N_KNOWN, len(images)))]
+    ids = _drawn_ids(max(N_KNOWN, len(images)))
     outcome = Outcome(task=task)
     for image, mark in list(zip(images, ids, strict=False))[task.part]:
         mark_images(image[None], [mark])  # expand the key once, outside the clock
@@ -74,6 +74,12 @@ def measured(task: Task) -> Outcome:
             attacked = np.ascontiguousarray(ATTACKS[name](shown(marked), rng))
             outcome.found.setdefault(name, []).append(_found(attacked, mark, ids))
     return outcome
+
+
+def _drawn_ids(n: int) -> list[MarkId]:
+    """As a release draws them, but the same in every run. Ids in sequence share most of their code words, so that
+    correlation may take one for another."""
+    return [MarkId(release=1, random=int(number)) for number in np.random.default_rng(6).integers(0, 1 << 40, n)]
 
 
 def _found(attacked: NDArray[np.uint8], mark: MarkId, known: Sequence[MarkId]) -> tuple[bool, bool, bool, float]:
