@@ -13,9 +13,9 @@ from veilmark.training_runs.models import TrainingRun
 MAX_SERIAL = 2**20 - 1  # the mark's id has 20 bits for it
 VISIBLE_LABELS = [
     (VisibleLabel.NONE.value, "none"),
-    (VisibleLabel.BURNED_IN.value, f"burned into the pixels (from {MIN_BURNED_SIDE} pixels a side)"),
-    (VisibleLabel.BORDER.value, "on a strip below the image"),
-    (VisibleLabel.OVERLAY.value, "as an overlay, which DICOM viewers alone show"),
+    (VisibleLabel.BURNED_IN.value, f"burned in, from {MIN_BURNED_SIDE} pixels"),
+    (VisibleLabel.BORDER.value, "on a strip below it"),
+    (VisibleLabel.OVERLAY.value, "overlay, in DICOM viewers alone"),
 ]
 
 

@@ -7,16 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from veilmark.crypto.base import Algorithm
+from veilmark.crypto.certificates import Purpose, site_credential
+from veilmark.crypto.file_keys import FileKeyProvider
 from veilmark.crypto.signatures import SeedSigner
 from veilmark.provenance.bundle import write_bundle, write_recall
+from veilmark.provenance.dicom_files import DicomWriter
 from veilmark.provenance.digests import ImageMetadata
 from veilmark.provenance.documents import Evidence, ReleaseInfo
+from veilmark.provenance.embedded.c2pa_manifests import C2paSealer
+from veilmark.provenance.embedded.dicom_signature import DicomSealer
+from veilmark.provenance.files import png_bytes
 from veilmark.provenance.identity import SigningIdentity
 from veilmark.provenance.log.writer import TransparencyLog
 from veilmark.provenance.prepared import prepare_images
@@ -28,7 +37,7 @@ AT = "2026-11-21T09:30:00Z"
 # Whatever is not in the base install fails to import, and so does whatever opens a socket.
 GUARD = """
 import sys
-FORBIDDEN = {"django", "rest_framework", "torch", "scipy", "sklearn", "pandas", "matplotlib", "opacus", "dbos"}
+FORBIDDEN = {"django", "rest_framework", "torch", "scipy", "sklearn", "pandas", "matplotlib", "opacus", "dbos", "c2pa"}
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in FORBIDDEN:
@@ -108,6 +117,49 @@ def test_one_image_and_its_bundle(site: Path) -> None:
     assert run("verify", image, "--bundle", site / "bundle.zip", *root).returncode == 0
     assert run("verify", image, *root).returncode == 11
     assert run("verify", image, "--bundle", site / "bundle").returncode == 15
+
+
+@pytest.fixture(scope="module")
+def sealed(site: Path) -> Path:
+    """A DICOM file and a PNG, sealed by the site whose certificate `sealed-root.json` pins."""
+    keys = FileKeyProvider(site / "keys", "a passphrase")
+    dicom, png = (site_credential(keys, purpose, organisation="Test hospital") for purpose in Purpose)
+    pixels = np.arange(4096, dtype=np.uint8).reshape(64, 64)
+    row = ImageMetadata(release_id="demo", image_id="img-0")
+    DicomWriter(generator="waves", version="1")(site / "plain.dcm", pixels, row, mark_id="", index=0)
+    data = (site / "plain.dcm").read_bytes()
+    (site / "a.dcm").write_bytes(DicomSealer(credential=dicom, signed_at=datetime.now(UTC)).seal(data, where="a.dcm"))
+    manifest = C2paSealer(credential=png, generator="waves", version="1")
+    (site / "a.png").write_bytes(manifest.seal(png_bytes(pixels, row, where="a.png"), where="img-0.png"))
+    certificate = dicom.root.public_bytes(Encoding.DER)
+    TrustRoot.of(SIGNER, created_at=AT, certificate_roots=[certificate]).write(site / "sealed-root.json")
+    return site
+
+
+def test_a_sealed_dicom_file_alone_needs_the_base_install_alone(sealed: Path) -> None:
+    result = run("verify", sealed / "a.dcm", "--trust-root", sealed / "sealed-root.json")
+    assert (result.returncode, result.stderr) == (15, "")
+    assert "sealed (release demo, img-0)" in result.stdout
+    assert "its DICOM signature is whole: Test hospital signed this very file" in result.stdout
+    assert "not known: whether its release was approved, logged or recalled" in result.stdout
+    answer = json.loads(run("verify", sealed / "a.dcm", "--trust-root", sealed / "sealed-root.json", "--json").stdout)
+    assert (answer["verdict"], answer["exit_code"], answer["seal"]["state"]) == ("sealed", 15, "verified")
+
+
+def test_an_altered_sealed_file_alone_is_named(sealed: Path, tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(sealed / "a.dcm")
+    dataset.PatientSex = "M"
+    dataset.save_as(tmp_path / "a.dcm")
+    result = run("verify", tmp_path / "a.dcm", "--trust-root", sealed / "sealed-root.json")
+    assert (result.returncode, result.stderr) == (10, "")
+    assert "altered but ours" in result.stdout
+    assert "PatientSex is not as it was sealed" in result.stdout
+
+
+def test_a_png_whose_manifest_cannot_be_read_says_how_it_could(sealed: Path) -> None:
+    result = run("verify", sealed / "a.png", "--trust-root", sealed / "sealed-root.json")
+    assert (result.returncode, result.stderr) == (14, "")
+    assert "its C2PA manifest was not read: that needs a library; pip install c2pa-python" in result.stdout
 
 
 def test_a_recalled_release(site: Path, tmp_path: Path) -> None:

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='syntheticset',
             name='visible_label',
-            field=models.CharField(choices=[('none', 'none'), ('burned-in', 'burned into the pixels (from 128 pixels a side)'), ('border', 'on a strip below the image'), ('overlay', 'as an overlay, which DICOM viewers alone show')], default='none', help_text='where the word SYNTHETIC stands in each image', max_length=16),
+            field=models.CharField(choices=[('none', 'none'), ('burned-in', 'burned in, from 128 pixels'), ('border', 'on a strip below it'), ('overlay', 'overlay, in DICOM viewers alone')], default='none', help_text='where the word SYNTHETIC stands in each image', max_length=16),
         ),
     ]
