@@ -79,7 +79,7 @@ def _surprise(copies: Mapping[str, object]) -> Iterable[str]:
             ("real unseen people", _floats(copies["unseen_scores"])),
         ]
         cut = _floats([copies["threshold"]])[0]
-        yield _figure("How much like a copy, by five detectors", plots.histogram(groups, cut, axis="surprise, in nats"))
+        yield _figure("How much like a copy, by six detectors", plots.histogram(groups, cut, axis="surprise, in nats"))
 
 
 def _flagged_pairs(m: Measurement) -> Iterable[str]:

@@ -35,11 +35,12 @@ def stored_noisy(images: ImageSet, rng: np.random.Generator, *, white: int) -> I
     return ImageSet(images=stored, bits=images.bits)
 
 
-def elastic(images: Floats, rng: np.random.Generator, *, strength: float = 1 / 64) -> Floats:
-    """Smooth random displacements, after Simard et al. 2003: `strength` is their root mean square along each axis, as a
-    share of the width; they vary over an eighth of the width."""
+def elastic(images: Floats, rng: np.random.Generator, *, strength: float = 1 / 64, softness: float = 1 / 8) -> Floats:
+    """Smooth random displacements, after Simard et al. 2003. Shares of the width: `strength` is their root mean square
+    along each axis, about their mean; `softness` the sigma of the Gaussian that makes them smooth."""
     width = images.shape[2]
-    field = ndimage.gaussian_filter(rng.standard_normal((2, *images.shape)), (0, 0, width / 8, width / 8))
+    sigma = width * softness
+    field = ndimage.gaussian_filter(rng.standard_normal((2, *images.shape)), (0, 0, sigma, sigma))
     field *= strength / field.std(axis=(2, 3), keepdims=True)
     return warped(images, Warp(n=len(images)), bend=np.asarray(field, dtype=np.float32))
 

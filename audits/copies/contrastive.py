@@ -7,7 +7,7 @@ often of another visit. After Dar et al. 2024, Nature Biomedical Engineering, on
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ N_FEATURES = 128
 BATCH = 128
 LEARNING_RATE = 3e-3
 TEMPERATURE = 0.1
+N_WAVES = 6  # a side, of the field by which an image is bent
 OTHER_VISIT = 0.5  # how often the second copy is of another visit
 
 
@@ -62,30 +63,30 @@ def learn_embedding(
     """Train on grey images [N, H, W] in [0, 1] of these subjects; repeats by seed on one machine."""
     place = pick_device(device)
     small = torch.from_numpy(resize(images, SIDE))[:, None].to(place)
-    rows = rows_by_subject(subjects)
+    people = rows_by_subject(subjects)
     rng = np.random.default_rng(seed)
     with seeded(seed):
         network = CopyNetwork().to(place)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=n_steps)
         for _ in range(n_steps):
-            first, second = (altered(small[chosen]) for chosen in _pairs(rows, rng))
+            first, second = (altered(small[chosen]) for chosen in _pairs(people, rng))
             loss = _contrast(network(first), network(second))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             schedule.step()
     network.eval()
-    return Embedding(name=f"contrastive, {len(rows)} people", extract=partial(_embed, network, place))
+    return Embedding(name=f"contrastive, {len(people)} people", extract=partial(_embed, network, place))
 
 
-def _pairs(rows: list[NDArray[np.intp]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _pairs(people: list[NDArray[np.intp]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Row numbers of a batch, each person at most once, and of an image of the same people."""
-    people = rng.permutation(len(rows))[:BATCH]
-    first = np.array([rng.choice(rows[i]) for i in people])
-    other = np.array([rng.choice(rows[i]) for i in people])
-    second = np.where(rng.random(len(people)) < OTHER_VISIT, other, first)
-    return torch.from_numpy(first), torch.from_numpy(second)
+    batch = [people[i] for i in rng.permutation(len(people))[:BATCH]]
+    drawn = rng.random((2, len(batch)))
+    first, other = ([rows[int(at * len(rows))] for rows, at in zip(batch, draw, strict=True)] for draw in drawn)
+    second = np.where(rng.random(len(batch)) < OTHER_VISIT, other, first)
+    return torch.tensor(first), torch.from_numpy(second)
 
 
 def _contrast(first: Tensor, second: Tensor) -> Tensor:
@@ -104,7 +105,8 @@ def altered(images: Tensor) -> Tensor:
     toned = moved.clamp(min=0) ** _between(images, -0.4, 0.4).exp()
     share = torch.where(_between(images, 0, 1) < 0.4, _between(images, 0, 0.35), 0.0)
     mixed = (1 - share) * toned + share * toned.roll(1, 0)
-    soft = nn.functional.avg_pool2d(mixed, 3, stride=1, padding=1, count_include_pad=False)
+    near = _neighbours(images.shape[-1]).to(images)
+    soft = near @ mixed @ near.T
     softness = torch.where(_between(images, 0, 1) < 0.3, _between(images, 0, 1), 0.0)
     blurred = torch.lerp(mixed, soft, softness)
     return blurred + _between(images, 0, 0.08) * torch.randn_like(images)
@@ -119,10 +121,24 @@ def _moved(images: Tensor) -> Tensor:
     first = torch.stack([cos, sin, shift[0].flatten()], dim=1)
     second = torch.stack([-sin, cos, shift[1].flatten()], dim=1)
     grid = nn.functional.affine_grid(torch.stack([first, second], dim=1), list(images.shape), align_corners=False)
-    waves = torch.randn(n, 2, 6, 6, device=images.device) * _between(images, 0, 0.1)
-    bend = nn.functional.interpolate(waves, size=(side, side), mode="bicubic", align_corners=False)
-    grid = grid + bend.movedim(1, -1)
+    waves = torch.randn(n, 2, N_WAVES, N_WAVES, device=images.device) * _between(images, 0, 0.1)
+    smooth = _bicubic(side).to(images)
+    grid = grid + (smooth @ waves @ smooth.T).movedim(1, -1)
     return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+@lru_cache(maxsize=4)
+def _bicubic(side: int) -> Tensor:
+    """[side, N_WAVES]: of a line; between two of them a small field becomes a smooth large one, as by `interpolate`."""
+    line = torch.eye(N_WAVES)[None, None]
+    return nn.functional.interpolate(line, size=(side, N_WAVES), mode="bicubic", align_corners=False)[0, 0]
+
+
+@lru_cache(maxsize=4)
+def _neighbours(side: int) -> Tensor:
+    """[side, side]: of a line, the mean of each pixel and its neighbours."""
+    near = torch.ones(side, side).tril(1).triu(-1)
+    return near / near.sum(dim=1, keepdim=True)
 
 
 def _between(images: Tensor, low: float, high: float) -> Tensor:

@@ -22,6 +22,7 @@ N_STEPS = 200  # of the embedding: half a minute of one core
 TEACHING_SHARE = 0.8  # of the people; on the others the tails of strangers are learned
 ORDINARY = 0.8
 LEAST_SCALE = 1e-3
+EXPONENT = 3  # 1: the sum
 MAX_LEARNED = 10_000
 
 Subjects = NDArray[np.str_]
@@ -29,9 +30,12 @@ Subjects = NDArray[np.str_]
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """How surprising evidence is, were the image a stranger's: Fisher's sum of -log p over the detectors (1932).
+    """How surprising evidence is, were the image a stranger's, in nats: -log p of the detectors, joined in one number.
 
-    ordinary: [5], the evidence of each of DETECTORS that the best stranger exceeds in one image of five. scale: [5], by
+    The sum (Fisher 1932) asks all detectors to agree, the largest (Tippett 1931) asks one. Most copies are seen by few
+    detectors, so the exponent of the norm lies nearer to the largest.
+
+    ordinary: [6], the evidence of each of DETECTORS that the best stranger exceeds in one image of five. scale: [6], by
     how much it does so on average; beyond the ordinary the tail is taken as exponential. Below it p counts as 1: a
     detector that is blind to a transform does not outvote those that see.
     """
@@ -40,8 +44,8 @@ class Fusion:
     scale: Floats
 
     def __call__(self, evidence: Floats) -> Floats:
-        """One score [Q, k] from the evidence [Q, k, 5]."""
-        return np.asarray(self.surprise(evidence).sum(axis=-1), dtype=np.float32)
+        """One score [Q, k] from the evidence [Q, k, 6]."""
+        return np.asarray(np.linalg.norm(self.surprise(evidence), ord=EXPONENT, axis=-1), dtype=np.float32)
 
     def surprise(self, evidence: Floats) -> Floats:
         """What each detector adds to the score, in the shape of the evidence."""

@@ -1,8 +1,8 @@
 """Which real image could this one be a copy of, and how much speaks for it? Retrieve candidates, then look closely.
 
-Five detectors, each blind to what another sees: the ratio of pixel distances (Carlini et al. 2023), plain normalised
-correlation (Akbar et al. 2025), the contrastive embedding, registration, and parts. The gallery may hold people of
-several arms: nothing here asks who was trained on, so that arms can be exchanged in a test.
+Six detectors, each blind to what another sees: the ratio of pixel distances (Carlini et al. 2023), plain normalised
+correlation (Akbar et al. 2025), the contrastive embedding, registration, parts, and elastic registration. The gallery
+may hold people of several arms: nothing here asks who was trained on, so that arms can be exchanged in a test.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from audits.copies.elastic import bent_correlation
 from audits.copies.pairs import standard
 from audits.copies.parts import Parts
 from audits.copies.registration import Registration
@@ -21,8 +22,9 @@ from audits.embeddings.plain import Embedding
 from audits.neighbours import squared_distances
 from audits.pixels import Floats, Greys, small
 
-DETECTORS = ("distance ratio", "correlation", "contrastive", "registration", "parts")
-N_RETRIEVED = (2, 4, 26)  # candidates that the first three bring; the last two look closely at all of them
+DETECTORS = ("distance ratio", "correlation", "contrastive", "registration", "parts", "elastic")
+# Candidates that the first three bring. The next two look closely at all of them, the last at the likeliest.
+N_RETRIEVED = (2, 4, 26)
 N_NEIGHBOURS = 50  # of the ratio: the usual distance from this image to its nearest ones
 SIDE = 32
 VIEWS = tuple((angle, zoom) for angle in (-7.0, 0.0, 7.0) for zoom in (1 / 1.12, 1.0, 1.12, 1.25))
@@ -72,7 +74,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """candidates: gallery rows [Q, k], one row at times twice. evidence: [Q, k, 5] of DETECTORS, higher: nearer."""
+    """candidates: gallery rows [Q, k], one row at times twice. evidence: [Q, k, 6] of DETECTORS, higher: nearer."""
 
     candidates: Rows
     evidence: Floats
@@ -110,12 +112,12 @@ class Matcher:
     def _matched(self, asked: Floats, gallery: Gallery, subjects: Subjects | None) -> Matches:
         """Of some queries [q, 32, 32]."""
         candidates, found = self._near(asked, gallery, subjects)
-        closely = [
-            closeness(detector.correlation(asked, gallery.grey, candidates))[..., None]
-            for detector in (self.registration, self.parts)
-        ]
-        evidence = np.concatenate([found, *closely], axis=2)
-        evidence[~np.isfinite(found[:, :, 0])] = -np.inf  # the query's own subject, where the gallery is that small
+        own = ~np.isfinite(found[:, :, 0])  # the query's own subject, where the gallery is that small
+        closely = [each.correlation(asked, gallery.grey, candidates) for each in (self.registration, self.parts)]
+        likely = np.where(own, -np.inf, closely[-1])
+        closely.append(bent_correlation(self.parts, asked, gallery.grey, candidates, likely))
+        evidence = np.concatenate([found, closeness(np.stack(closely, axis=2))], axis=2)
+        evidence[own] = -np.inf
         return Matches(candidates=candidates, evidence=evidence)
 
     def _near(self, asked: Floats, gallery: Gallery, subjects: Subjects | None) -> tuple[Rows, Floats]:

@@ -7,13 +7,13 @@ people show there: without it a part tells where in the body it lies, not whose 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage
 
-from audits.copies.pairs import Rows, by_candidate, standard, unit, whitening
-from audits.pixels import Floats, Greys, resize
+from audits.copies.pairs import Rows, by_candidate, smoothed, standard, unit, whitening
+from audits.pixels import Floats, Greys
 
 SIDE = 32
 PART = 8
@@ -35,10 +35,9 @@ class Parts:
 
         queries, gallery: grey [N, H, W], 14 kB a query are held; candidates: rows of the gallery.
         """
-        best, small = np.zeros(candidates.shape, dtype=np.float32), _smoothed(queries)
-        straight, mirrored = (self._of(_windows(images, 0))[:, :, 0] for images in (small, small[:, :, ::-1]))
-        for image, row, column in by_candidate(candidates, gallery, _smoothed):
-            windows = self._of(_windows(image, REACH))[0]
+        best = np.zeros(candidates.shape, dtype=np.float32)
+        straight, mirrored = (self._of(images, 0)[:, :, 0] for images in (queries, queries[:, :, ::-1]))
+        for windows, row, column in by_candidate(candidates, gallery, partial(self._of, reach=REACH)):
             for templates in (straight, mirrored):
                 likeness = np.matmul(windows, templates[row].transpose(1, 2, 0))
                 for moved in (likeness.max(axis=1), -likeness.min(axis=1)):
@@ -47,10 +46,11 @@ class Parts:
 
     def vector(self, grey: Floats) -> Floats:
         """[N, 36 * n_components], of unit length: all parts where they lie; a product is their mean correlation."""
-        return self._of(_windows(_smoothed(grey), 0))[:, :, 0].reshape(len(grey), -1) / np.float32(len(STARTS))
+        return self._of(grey, 0)[:, :, 0].reshape(len(grey), -1) / np.float32(len(STARTS))
 
-    def _of(self, windows: Floats) -> Floats:
-        return unit(np.matmul(windows, self.bases))
+    def _of(self, grey: Floats, reach: int) -> Floats:
+        """[N, 36, (2 reach + 1)^2, n_components]"""
+        return unit(np.matmul(_windows(_smoothed(grey), reach), self.bases))
 
 
 def learn_parts(grey: Floats) -> Parts:
@@ -58,14 +58,15 @@ def learn_parts(grey: Floats) -> Parts:
     small, places = _smoothed(grey), len(STARTS) ** 2
     moments, n = np.zeros((places, PART**2, PART**2)), 0
     for start in range(0, len(small), CHUNK):
-        patches = _windows(small[start : start + CHUNK], 1).transpose(1, 0, 2, 3).reshape(places, -1, PART**2)
+        windows = standard(_windows(small[start : start + CHUNK], 1))
+        patches = windows.transpose(1, 0, 2, 3).reshape(places, -1, PART**2)
         moments += np.matmul(patches.transpose(0, 2, 1), patches)
         n += patches.shape[1]
     return Parts(bases=np.stack([whitening(place, n, N_COMPONENTS) for place in moments.astype(np.float32)]))
 
 
 def _smoothed(grey: Floats) -> Floats:
-    return np.asarray(ndimage.gaussian_filter(resize(grey, SIDE), (0, SMOOTHING, SMOOTHING)), dtype=np.float32)
+    return smoothed(grey, SIDE, SMOOTHING)
 
 
 def _windows(small: Floats, reach: int) -> Floats:
@@ -74,4 +75,4 @@ def _windows(small: Floats, reach: int) -> Floats:
     padded = np.pad(small, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
     views = sliding_window_view(padded, (side, side), axis=(1, 2))[:, STARTS][:, :, STARTS]
     windows = sliding_window_view(views, (PART, PART), axis=(3, 4))
-    return standard(windows.reshape(len(small), len(STARTS) ** 2, -1, PART**2))
+    return np.asarray(windows.reshape(len(small), len(STARTS) ** 2, -1, PART**2))

@@ -29,7 +29,7 @@ _copies = partial(
     law=Law.SINGLING_OUT,
     unit="share of synthetic images flagged, beyond real unseen people",
     method=(
-        "five detectors, each calibrated on auditor-only strangers, their log p-values summed; per-image alarm rate "
+        "six detectors, each calibrated on auditor-only strangers, their log p-values joined; per-image alarm rate "
         f"{ALARM_RATE:.0%} set on unseen people and on what the set's own images score against them; accused at level "
         f"{LEVEL:.0%} by dealing people anew; both bounds of the excess over unseen people, the upper divided by recall"
     ),

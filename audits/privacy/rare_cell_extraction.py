@@ -76,7 +76,7 @@ def _report(kind: str) -> partial[Measurement]:
         release_mode=ReleaseMode.QUERY,
         unit="share of draws flagged, beyond real unseen people",
         method=(
-            f"{N_DRAWN} draws of the rarest {_WORDS[kind]}; five copy detectors against its training images; alarm "
+            f"{N_DRAWN} draws of the rarest {_WORDS[kind]}; six copy detectors against its training images; alarm "
             f"rate {ALARM_RATE:.0%} set for this cell on unseen people; accused at level {LEVEL:.0%} where more are "
             "flagged than the alarm rate explains, and than dealing people anew explains"
         ),

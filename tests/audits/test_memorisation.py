@@ -13,17 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from audits.base import AuditInput, Measurement
 from audits.copies.calibration import hits_p_value
-from audits.copies.detector import CopyDetector, learn_detector
+from audits.copies.detector import CopyDetector, Fusion, learn_detector
+from audits.copies.elastic import bent_back, bent_correlation
 from audits.copies.matching import DETECTORS
+from audits.copies.pairs import smoothed, standard, unit, whitening
+from audits.copies.parts import learn_parts
 from audits.copies.sheet import pair_sheet
 from audits.copies.warps import Warp, movement_matrix, warped
 from audits.copy_detector import threshold
 from audits.page import render_html
 from audits.pixels import Floats, to_grey
-from audits.planted import TRANSFORMS, other_visits
+from audits.planted import TRANSFORMS, elastic, other_visits
 from audits.privacy import memorisation as audit_module
 from audits.registry import run_audits
 from audits.report import Audience, AuditReport
@@ -153,6 +157,65 @@ def test_the_sparse_matrix_moves_as_the_warp_does(
     image = _phantoms(16)[:1]
     by_matrix = movement_matrix(warp, 16, slice(2, 14)) @ image.ravel()
     assert np.allclose(by_matrix, warped(image, warp)[0, 2:14, 2:14].ravel(), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained(leak_free: AuditInput) -> Floats:
+    return _grey(leak_free.train)
+
+
+def test_a_bent_copy_is_bent_back_and_a_stranger_stays_one(trained: Floats) -> None:
+    parts, sources = learn_parts(trained[100:]), trained[:60]
+    bent = elastic(sources, np.random.default_rng(0), strength=1 / 32)
+
+    def alike(known: Floats) -> Floats:
+        return np.asarray((parts.vector(bent) * parts.vector(known)).sum(axis=1), dtype=np.float32)
+
+    copies, strangers = (alike(bent_back(known, bent)) for known in (sources, np.roll(sources, 1, axis=0)))
+    assert np.median(alike(sources)) < 0.4  # bent by this much, it is no longer recognised as it is
+    assert np.median(copies) > 0.7
+    assert (copies > np.quantile(strangers, 0.98)).mean() > 0.9
+
+
+def test_only_the_likeliest_candidate_is_bent_back(trained: Floats) -> None:
+    parts, queries = learn_parts(trained[100:]), trained[:70]  # more than are held at once
+    candidates = np.stack([np.arange(70), np.arange(1, 71)], axis=1)
+    likely = np.tile(np.array([[0.2, 0.1]], dtype=np.float32), (70, 1))
+    likely[5] = [-np.inf, 0.1]  # its own subject
+    found = bent_correlation(parts, queries, trained, candidates, likely)
+    assert np.allclose(np.delete(found[:, 0], 5), 1, atol=0.02)
+    assert found[5, 0] == 0
+    assert 0 < found[5, 1] < 0.9
+    assert not np.delete(found[:, 1], 5).any()
+
+
+def test_what_holds_nothing_is_like_nothing(trained: Floats) -> None:
+    parts, empty = learn_parts(trained), np.full((2, 32, 32), 0.5, dtype=np.float32)
+    assert np.isfinite(bent_back(empty, trained[:2])).all()
+    found = bent_correlation(parts, empty, trained, np.zeros((2, 1), dtype=np.intp), np.ones((2, 1), dtype=np.float32))
+    assert np.allclose(found, 0, atol=1e-3)
+
+
+def test_smoothing_is_that_of_scipy() -> None:
+    images = _phantoms(32)
+    assert np.allclose(smoothed(images, 32, 0.7), ndimage.gaussian_filter(images, (0, 0.7, 0.7)), atol=1e-5)
+
+
+def test_whitened_patches_need_no_standard_form_first() -> None:
+    patches = np.random.default_rng(0).normal(0.5, 0.2, (500, 16)).astype(np.float32)
+    basis = whitening(standard(patches).T @ standard(patches), len(patches), 12)
+    assert np.allclose(unit(patches @ basis), unit(standard(patches) @ basis), atol=1e-4)
+    assert not unit(np.full((1, 16), 0.7, dtype=np.float32) @ basis).any()
+
+
+def test_one_detector_that_is_sure_outweighs_several_that_wonder() -> None:
+    fusion = Fusion(ordinary=np.zeros(6, dtype=np.float32), scale=np.ones(6, dtype=np.float32))
+    alone, several, beyond, none = fusion(
+        np.array([[[0, 0, 0, 0, 0, 9], [3, 3, 3, 0, 0, 0], [3, 3, 3, 3, 0, 9], [-np.inf] * 6]], dtype=np.float32)
+    )[0]
+    assert alone == pytest.approx(9, abs=1e-5)
+    assert several < alone < beyond < 10
+    assert none == 0
 
 
 def test_other_visits_are_pairs_of_one_person() -> None:

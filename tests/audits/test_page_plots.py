@@ -14,7 +14,7 @@ PLOTS = (
     "Real images and so many synthetic ones",
     "Who was in the training data (nearest image): ROC",
     "How much nearer train is than unseen",
-    "How much like a copy, by five detectors",
+    "How much like a copy, by six detectors",
     "Flagged images, each with its nearest training image to its right",
 )
 AUDITS = ("manifold", "membership_inference", "memorisation", "mix_curve", "nearest_copies")
