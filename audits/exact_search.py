@@ -1,8 +1,9 @@
 """The exact nearest row by products of low precision: proved bounds leave few rows, which their differences decide.
 
 A row g is nearest to q where the score q.g - |g|^2 / 2 is largest. If q' and g' are what rounding leaves of q and g,
-|q.g - q'.g'| <= |q'||g - g'| + |q - q'||g| (Cauchy and Schwarz); summing D products errs by at most D u |q'||g'| to
-first order (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1), storing one by its rounding.
+|q.g - q'.g'| <= |q'||g - g'| + |q - q'||g| (Cauchy and Schwarz); summing D products errs by at most
+D u / (1 - D u) |q'||g'| (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1), storing one by its
+rounding.
 Where a precision leaves too many rows in doubt, as in tight clusters far apart, the next one takes over.
 """
 
@@ -73,6 +74,7 @@ class _Seen:
         """[N]: how much the score of any row of `held` may err, but for the rounding of stored products."""
         n, far = self.rounded.shape[1] + 8, held.length.max()
         unit = 2.0**-53 if self.rounded.dtype is torch.float64 else 2.0**-24
+        unit /= 1 - n * unit
         summed = unit * (n * far * (self.length + far) + 4 * (self.length + far).square())  # q.g, |g|^2 / 2; centring
         return SPARE * (self.length * held.lost.max() + self.lost * far + summed)
 

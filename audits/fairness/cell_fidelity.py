@@ -71,12 +71,12 @@ def cell_fidelity(data: AuditInput) -> list[Measurement]:
     """Differences in density and coverage between groups, by sex, age group, site, and sex with age group."""
     white = white_level(data)
     embedding = choose(data)
-    arms = {name: _thinned(getattr(data, name), seed=data.seed) for name in ("holdout", "train", "synthetic")}
+    arms = {name: thinned(getattr(data, name), seed=data.seed) for name in ("holdout", "train", "synthetic")}
     at = {name: embedding.of(GreyView(sets=(arm,), white=white)) for name, arm in arms.items()}
     return [m for grouping in groupings_of(data) for m in _measure(arms, at, grouping, embedding.name, seed=data.seed)]
 
 
-def _thinned(arm: ImageSet, *, seed: int) -> ImageSet:
+def thinned(arm: ImageSet, *, seed: int) -> ImageSet:
     """The images of at most twice `MAX_DRAWN` people of each cell: a draw takes no more than half of a cell."""
     known = [name for name in GROUPINGS if getattr(arm, name) is not None]
     cells = column_of(arm, "_and_".join(known)) if known else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from audits.base import AuditInput, Measurement
-from audits.fairness.cell_fidelity import NEAREST_K, density_and_coverage
+from audits.fairness import cell_fidelity
+from audits.fairness.cell_fidelity import NEAREST_K, density_and_coverage, thinned
 from audits.groups.cells import Cells, column_of
 from audits.judges import try_out
 from audits.registry import list_audits
@@ -175,3 +177,23 @@ def test_crossed_groups_leave_out_who_is_unknown_in_a_part() -> None:
 def test_thresholds_are_inclusive() -> None:
     cells = Cells.of({"a": 29, "b": 30, "c": 99, "d": 100})
     assert (cells.shown, cells.judged, dict(cells.suppressed)) == (("b", "c", "d"), ("d",), {"a": 29})
+
+
+def test_a_large_arm_is_thinned_by_cell_so_that_rare_groups_stay_whole(
+    people: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cell_fidelity, "MAX_DRAWN", 10)
+    assert people.sex is not None
+    rare = np.where(np.arange(len(people)) < 15, "X", people.sex)
+    arm = replace(people, sex=rare, site=None)
+    kept = thinned(arm, seed=0)
+    assert _cells(kept) == {cell: min(n, 20) for cell, n in _cells(arm).items()}
+    assert len(kept) < len(arm) / 2
+    few = arm.select(np.arange(20))
+    assert thinned(few, seed=0) is few
+
+
+def _cells(arm: ImageSet) -> Counter[str]:
+    groups = column_of(arm, "sex_and_age_group")
+    assert groups is not None
+    return Counter(groups.tolist())

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.audit_memory --n 1000000 --size 32            # 1,000,000 synthetic, 800 real images
     python -m tests.benchmarks.audit_memory --n 50000 --real 50000 --only memorisation
+    python -m tests.benchmarks.audit_memory --real 8000 --only cell_fidelity group_gaps label_shares    # groups of 100
 
 Images are blends of phantoms under shades of their own, so that no two are alike and nothing leaks. Peak memory is that
 of the process, arms and libraries included (VmHWM, reset before each audit; Linux).
