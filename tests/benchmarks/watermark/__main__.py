@@ -29,7 +29,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--peers", metavar="PYTHON", help="measure the peers instead, with this Python")
     parser.add_argument("--nulls", action="store_true", help="look for marks where none are instead")
-    parser.add_argument("--searched", type=Path, default=Path("watermark_nulls.csv"), help="full searches done so far")
+    parser.add_argument(
+        "--searched", type=Path, default=Path("var/watermark_nulls.csv"), help="full searches done so far"
+    )
     given = parser.parse_args()
     if given.nulls:
         nulls.report(given.n, given.searched)

@@ -38,6 +38,7 @@ def report(n_full: int, found: Path) -> None:
     marked = sum(mark is not None for part in np.array_split(images, 64) for mark in direct_ids(part))
     print(f"direct stage: {marked} of {len(images):,} unmarked real images", flush=True)  # noqa: T201 - a command
     rows = np.random.default_rng(4).permutation(len(images))[:n_full]
+    found.parent.mkdir(exist_ok=True)
     n_done = len(_searched(found))
     with found.open("a") as lines:
         for row in rows[n_done:]:
