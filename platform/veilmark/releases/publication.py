@@ -20,6 +20,7 @@ from veilmark.core.keys import site_identity
 from veilmark.core.transparency import log_append, site_log
 from veilmark.decisions.models import Decision, Outcome
 from veilmark.decisions.services import decision_make
+from veilmark.jobs.services import job_enqueue
 from veilmark.ledger.services import event_append
 from veilmark.provenance.bundle import Bundle, write_bundle, write_recall
 from veilmark.provenance.digests import digest_of
@@ -38,7 +39,7 @@ from veilmark.releases.moves import release_lock, release_move
 from veilmark.releases.seals import CREATOR, site_sealers
 from veilmark.releases.selectors import bundle_folder, bundle_zip, interest_of, trust_root_path
 from veilmark.releases.states import ReleaseState
-from veilmark.releases.trust_roots import trust_root_current
+from veilmark.releases.trust_roots import KEEP_TASK, trust_root_current
 from veilmark.synthetic_sets.selectors import set_folder
 from veilmark.training_runs.models import TrainingRun
 
@@ -105,6 +106,7 @@ def _finish(release: Release, decision: Decision, bundle: Bundle) -> None:
     )
     payload = {"manifest_digest": release.manifest_digest, "bundle_digest": release.bundle_digest}
     release_move(release, ReleaseState.RELEASED, acting_user=None, payload=payload)
+    job_enqueue(task=KEEP_TASK, arguments={}, acting_user=None, subject=release)
 
 
 def _require_authentic(release: Release) -> None:

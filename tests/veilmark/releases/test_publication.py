@@ -34,6 +34,8 @@ from veilmark.provenance.log.entries import image_entries, statement_entry
 from veilmark.provenance.log.monitor import check_log
 from veilmark.provenance.log.reader import LogFolder
 from veilmark.provenance.manifest import parse_manifest
+from veilmark.provenance.roots.content import Roots
+from veilmark.provenance.roots.repository import read_published
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verify import verify_path
 from veilmark.releases.models import Release
@@ -41,6 +43,7 @@ from veilmark.releases.publication import release_publish
 from veilmark.releases.review import release_endorse, release_propose, release_suspend, release_vote
 from veilmark.releases.selectors import bundle_folder, bundle_zip, certificate_root_path, trust_root_path
 from veilmark.releases.services import release_send_to_clinicians, release_withdraw
+from veilmark.releases.trust_roots import roots_folder
 from veilmark.synthetic_sets.selectors import set_folder
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -63,7 +66,7 @@ def approved(walked: Any) -> Any:
 
 @pytest.fixture
 def published(approved: Any, run_jobs: Callable[[], int]) -> Any:
-    assert run_jobs() == 1
+    assert run_jobs() == 2, "it is published, and receivers are told whom to believe"
     approved.release.refresh_from_db()
     assert approved.release.state == "released", approved.release.job.error
     return approved
@@ -266,6 +269,10 @@ def test_without_the_stamp_that_is_asked_for_nothing_is_published(approved, run_
     assert "http://127.0.0.1:1/stamp: cannot be reached" in approved.release.job.error
 
 
+def trusted() -> TrustRoot:
+    return TrustRoot.read(trust_root_path())
+
+
 def test_two_officers_recall_it_and_a_receiver_is_told(published, run_jobs):
     release, before = published.release, published.release.bundle_digest
     release_propose(
@@ -286,6 +293,7 @@ def test_two_officers_recall_it_and_a_receiver_is_told(published, run_jobs):
     log = LogFolder(log_folder())
     head = parse_checkpoint(log.read("checkpoint"), where="checkpoint")
     recall = digest_of((bundle_folder(release) / "recall.json").read_bytes())
+    assert read_published(roots_folder()).says(Roots(trust_root=trusted(), revoked=(release.manifest_digest,)))
     entry = statement_entry(release_id=release.synthetic_set.public_id, digest=recall)
     assert log.entries(head.size - 1, head.size, size=head.size) == [entry], "the whole world may know of the recall"
     assert Event.objects.latest("sequence").kind in ("release:recalled", "job:done")
