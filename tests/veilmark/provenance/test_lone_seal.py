@@ -24,7 +24,8 @@ from veilmark.provenance.embedded.dicom_attributes import INDEX, INDEX_BLOCK, MA
 from veilmark.provenance.embedded.dicom_seal import read_dicom_seal
 from veilmark.provenance.embedded.dicom_signature import DicomSealer
 from veilmark.provenance.embedded.seal import SealState
-from veilmark.provenance.files import png_bytes
+from veilmark.provenance.files import png_bytes, read_final
+from veilmark.provenance.tracing.files import dicom_with
 from veilmark.provenance.trust import TrustRoot
 from veilmark.provenance.verdict import Verdict, Verification
 from veilmark.provenance.verify import verify_path
@@ -106,6 +107,15 @@ def test_a_whole_seal_is_said_to_be_whole_and_no_pass(site: Site, seal, check, d
     assert found.seal.signed_at == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert found.to_json()["seal"]["state"] == "verified"
     assert dcmsign(sealed)[0] == 0
+
+
+def test_a_grants_copy_of_a_sealed_file_is_sealed_anew(site: Site, seal, check) -> None:
+    """What the release's seal left in the file does not speak in the copy's."""
+    sealed = seal(site.dicom[0])
+    pixels = read_final(sealed, where="a.dcm").pixels // 2
+    copied = dicom_with(sealed, pixels, name="grant/img-000", where="a.dcm")
+    assert check(seal(copied)).verdict is Verdict.SEALED
+    assert check(copied).seal is None
 
 
 def test_a_release_known_to_be_recalled_is_recalled(site: Site, seal, check) -> None:
