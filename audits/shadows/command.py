@@ -29,6 +29,7 @@ def weights_command(  # noqa: PLR0913, PLR0917 - one argument an option
         Path | None, typer.Option(help="Images that only auditors use: shadows learn from them.")
     ] = None,
     public: Annotated[Path | None, typer.Option(help="The public images that the card names.")] = None,
+    base: Annotated[Path | None, typer.Option(help="The public network that the card names (lora), a folder.")] = None,
     shadows: Annotated[int, typer.Option(min=3, help="How many shadow generators to train; the paper has 8 on.")] = 8,
     keep: Annotated[Path | None, typer.Option(help="Where shadows stay, to go on with or to read again.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train shadows.")] = 1,
@@ -57,6 +58,7 @@ def weights_command(  # noqa: PLR0913, PLR0917 - one argument an option
         spread=map if workers == 1 else in_processes(workers),
         most_seconds=None,
         public=None if public is None else ImageSet.load(public),
+        base=base,
     )
     measurements = membership_from_weights(prepare(arms)[0], asked)
     body = json.dumps({"schema": SCHEMA, "seed": seed, "measurements": [asdict(m) for m in measurements]})

@@ -51,7 +51,8 @@ class Shadows:
 
     n: how many, from 3. keep: where their folders stay, to be resumed or read again; None: for this audit alone.
     spread: who trains them; `map` is one after the other. most_seconds: for all; None: as long as it takes.
-    public: the public images that the card's generator began with, where it names the operator's.
+    public, base: the public images, and the folder of the network (`lora`), that the card's generator began with,
+    where it names the operator's.
     """
 
     n: int = N_SHADOWS
@@ -59,6 +60,7 @@ class Shadows:
     spread: Spread = map
     most_seconds: float | None = MOST_SECONDS
     public: ImageSet | None = None
+    base: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ def _with_shadows(attacked: _Attacked, shadows: Shadows) -> Measurement:
                 n=shadows.n,
                 seed=attacked.seed,
                 public=shadows.public,
+                base=shadows.base,
             )
             folders = train_shadows(planned, spread=shadows.spread, most_seconds=shadows.most_seconds)
             scorers = [load_scorer(folder) for folder in folders]

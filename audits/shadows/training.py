@@ -24,6 +24,7 @@ from audits.stats import rows_by_subject
 from generators.base import GeneratorCard, ResumeError
 from generators.data import ImageSet
 from generators.folder import CARD, strict_json
+from generators.networks.diffusers_folder import read_public_network
 from generators.runner import train_generator
 
 COMMAND = "python -m audits weights"
@@ -32,11 +33,15 @@ FEWEST = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Shadow:
-    """One generator to train, as a worker is given it. images: of the people that it learns from."""
+    """One generator to train, as a worker is given it. images: of the people that it learns from.
+
+    public, base: the images and the network (`lora`) that the card's generator began with, where it names them.
+    """
 
     card: GeneratorCard
     images: ImageSet
     public: ImageSet | None
+    base: Path | None
     folder: Path
 
 
@@ -55,16 +60,24 @@ def in_processes(n_workers: int) -> Spread:
 
 
 def plan_shadows(
-    card: GeneratorCard, people: ImageSet, place: Path, *, n: int, seed: int, public: ImageSet | None = None
+    card: GeneratorCard,
+    people: ImageSet,
+    place: Path,
+    *,
+    n: int,
+    seed: int,
+    public: ImageSet | None = None,
+    base: Path | None = None,
 ) -> list[Shadow]:
     """n shadows of the card, each of another half of the people; folders lie in `place`.
 
-    public: the images that the card's generator learned from before, where it names the operator's.
-    Raises AuditError for too few, and where public data is needed and not given.
+    public, base: the images and the folder of the network that the operator has; used where the card names them.
+    Raises AuditError for too few, and where the card names public data that is not given; ConfigError for a base that
+    cannot be read.
     """
     if n < FEWEST:
         raise AuditError(f"{n} shadow generators", remedy=f"train at least {FEWEST}")
-    _require_public(card, public)
+    public, base = _begun_with(card, public, base)
     rows = rows_by_subject(people.subjects())
     shadows = []
     for number in range(n):
@@ -72,7 +85,7 @@ def plan_shadows(
         # All of them are learned from, whatever part of the cohort they were kept out of.
         half = replace(people.select(np.sort(np.concatenate([rows[i] for i in drawn]))), split=None)
         folder = place / f"shadow-{_key(card, half, number)}"
-        shadows.append(Shadow(card=card, images=half, public=public, folder=folder))
+        shadows.append(Shadow(card=card, images=half, public=public, base=base, folder=folder))
     return shadows
 
 
@@ -116,12 +129,14 @@ class _Clock:
 
 def _train(shadow: Shadow, *, resume: bool, most_seconds: float | None) -> None:
     card = shadow.card
+    # Half of the people may lack a word; a card has the base's name where the run had its folder.
     labels = {"labels": ",".join(card.labels)} if any(card.labels) and "labels" in card.config else {}
+    base = {"base": str(shadow.base)} if shadow.base else {}
     train_generator(
         name=card.name,
         images=shadow.images,
         budget=card.budget,
-        config={**card.config, **labels},  # half of the people may lack a word
+        config={**card.config, **labels, **base},
         out=shadow.folder,
         seed=card.seed,
         public=shadow.public,
@@ -131,14 +146,25 @@ def _train(shadow: Shadow, *, resume: bool, most_seconds: float | None) -> None:
     )
 
 
-def _require_public(card: GeneratorCard, public: ImageSet | None) -> None:
+def _begun_with(card: GeneratorCard, public: ImageSet | None, base: Path | None) -> tuple[ImageSet | None, Path | None]:
+    """Of the images and the network that the operator has, those that the card names. Raises as `plan_shadows`."""
     named = {entry["digest"] for entry in card.public_data if "digest" in entry}
-    if named and (public is None or named != {public.digest}):
+    if public is not None and public.digest not in named:
+        public = None
+    network = "" if base is None else _digest(base, card)
+    if network not in named:
+        base = None
+    if named - {network, "" if public is None else public.digest}:
         raise AuditError(
             "the card's generator began with public data that was not given",
             where="shadow generators",
-            remedy="give the public set that the card names",
+            remedy=f"give what the card names: {COMMAND} with --public FILE or --base FOLDER",
         )
+    return public, base
+
+
+def _digest(base: Path, card: GeneratorCard) -> str:
+    return read_public_network(str(base), size=card.image_size, channels=card.channels).digest
 
 
 def _key(card: GeneratorCard, images: ImageSet, number: int) -> str:

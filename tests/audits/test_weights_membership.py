@@ -18,7 +18,6 @@ from audits.privacy.weights_membership import weights_membership
 from audits.rates import rates
 from audits.registry import run_audits
 from audits.report import Audience
-from audits.shadows import attack
 from audits.shadows.attack import Found, likelihood_ratio
 from audits.shadows.command import weights_command
 from audits.shadows.measuring import Shadows
@@ -26,30 +25,24 @@ from audits.shadows.training import in_processes, plan_shadows, train_shadow, tr
 from audits.verdicts import decide
 from generators.data import ImageSet
 from generators.folder import load_card, write_card
-from generators.phantoms import draw_phantoms
 from tests.audits.arms import statuses, with_few_people
-from tests.audits.leaking_weights import N_UNSEEN, NO_TIME, SMALL_VAE, N, found_by, trained, vae_of
+from tests.audits.leaking_weights import (
+    N_UNSEEN,
+    NO_TIME,
+    SMALL_VAE,
+    fewer_steps,
+    found_by,
+    phantom_arms,
+    trained,
+    vae_of,
+)
 
 SMALL = Shadows(n=4, most_seconds=None)
 
 
 @pytest.fixture(scope="module")
-def cohort() -> ImageSet:
-    return draw_phantoms(n_subjects=2 * N + 2 * N_UNSEEN, size=16, seed=7, max_images=1).images
-
-
-@pytest.fixture(scope="module")
-def arms(cohort: ImageSet) -> AuditInput:
-    """The synthetic arm is of people whom nobody trains on, but for generators that shall be innocent."""
-    ends = np.cumsum([N, N_UNSEEN, N_UNSEEN])
-    train, holdout, control, others = (cohort.select(part) for part in np.split(np.arange(len(cohort)), ends))
-    return AuditInput(train=train, holdout=holdout, control=control, synthetic=others)
-
-
-def fewer_steps(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
-    """Of references and planted leaks: these images are small."""
-    monkeypatch.setattr(attack, "N_STEPS", n)
-    monkeypatch.setattr("audits.shadows.measuring.N_STEPS", n)
+def arms() -> AuditInput:
+    return phantom_arms()
 
 
 @pytest.fixture(scope="module")

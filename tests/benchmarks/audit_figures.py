@@ -106,7 +106,7 @@ def weights(folder: Path, _data: str) -> Lines:
         synthetic=sample_generator(folder / "g", cells),
         generator=folder / "g",
     )
-    for m in membership_from_weights(data, Shadows(n=3)):
+    for m in membership_from_weights(data, Shadows(n=3, most_seconds=None)):
         yield m.name, m
     for name in ("nearest_copies", "membership_inference"):
         for m in run_audits(data, only=[name]).measurements:
