@@ -17,10 +17,9 @@ from veilmark.provenance.atomic import write_atomically
 from veilmark.provenance.identity import Identity
 from veilmark.provenance.log.checkpoint import verify_checkpoint
 from veilmark.provenance.log.notes import MAX_NOTE_BYTES
-from veilmark.provenance.log.reader import EARLIER_NAME, HEAD_NAME
+from veilmark.provenance.log.reader import EARLIER_NAME, HEAD_NAME, MAX_FILE_BYTES
 from veilmark.provenance.log.tiles import entries_path, tile_path, widths
 
-_MAX_TILE_BYTES = 1 << 25  # 256 entries of 64 kB
 _TIMEOUT = httpx.Timeout(60, connect=10)
 
 
@@ -37,7 +36,7 @@ def copy_log(address: str, folder: Path, identities: Collection[Identity]) -> No
             head = verify_checkpoint(note, identities, where=f"{base}/{HEAD_NAME}")
             for name in _files_of(head.size):
                 if not (folder / name).exists():
-                    content = _fetch(http, f"{base}/{name}", _MAX_TILE_BYTES)
+                    content = _fetch(http, f"{base}/{name}", MAX_FILE_BYTES)
                     write_atomically(folder / name, content, durable=False)
     except (httpx.TransportError, httpx.InvalidURL, httpx.TooManyRedirects) as error:
         remedy = "check the address and the network"

@@ -22,7 +22,7 @@ from django.views.decorators.http import conditional_page, require_safe
 from veilmark.core.transparency import log_folder
 from veilmark.provenance.errors import FileError
 from veilmark.provenance.log.reader import HEAD_NAME, LogFolder
-from veilmark.provenance.log.tiles import WIDTH, tile_path
+from veilmark.provenance.log.tiles import HEIGHT, WIDTH, tile_path
 from veilmark.provenance.reading import read_file
 from veilmark.releases.selectors import certificate_root_path
 from veilmark.releases.trust_roots import roots_folder
@@ -34,7 +34,6 @@ JSON = "application/json"
 _TILE = re.compile(r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([0-9]{1,3}))?")
 _METADATA = re.compile(r"metadata/(?:[1-9][0-9]{0,8}\.(?:root|targets|snapshot)|timestamp)\.json")
 _TARGET = re.compile(r"targets/[0-9a-f]{64}\.(?:trust-root|revoked)\.json")
-_HEIGHT = 8  # levels of the tree to a level of tiles
 
 
 @require_safe
@@ -82,7 +81,7 @@ def _read_tile(name: str) -> bytes:
     level, index, width = found.groups()
     place, n = int(index.replace("x", "").replace("/", "")), int(width or WIDTH)
     log = LogFolder(log_folder())
-    height = 0 if level == "entries" else _HEIGHT * int(level)
+    height = 0 if level == "entries" else HEIGHT * int(level)
     # A partial tile is as wide as some checkpoint made it; a full one keeps its content from its first checkpoint on.
     covered = {min((size >> height) - place * WIDTH, WIDTH) for size in log.sizes()}
     if tile_path(level, place, n) != name or n not in covered:

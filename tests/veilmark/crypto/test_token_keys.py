@@ -55,6 +55,8 @@ def test_the_ed25519_key_is_the_tokens_and_the_rest_the_files(provider, files) -
     assert is_signed(b"manifest", signer.sign(b"manifest"), **public)
     assert not is_signed(b"manifest.", signer.sign(b"manifest"), **public)
     assert not files.has_signing_key("release")
+    assert provider.has_signing_key("release")
+    assert not any(provider.has_signing_key("never-made", algorithm) for algorithm in Algorithm)
     second = first.signing_key("release", Algorithm.ML_DSA_65)
     assert second.key_id == files.signing_key("release", Algorithm.ML_DSA_65).key_id
     assert first.unwrap(files.create_data_key())

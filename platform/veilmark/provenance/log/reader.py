@@ -14,7 +14,7 @@ from veilmark.provenance.merkle import consistency_proof, inclusion_proof, range
 
 HEAD_NAME = "checkpoint"
 EARLIER_NAME = "checkpoints"  # one file a checkpoint, named by its size; no part of the C2SP format
-_MAX_FILE_BYTES = 1 << 25  # 256 entries of 64 kB
+MAX_FILE_BYTES = 1 << 25  # 256 entries of 64 kB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class LogFolder:
         """One file. Raises FileError."""
         path = self._folder / name
         try:
-            if path.stat().st_size > _MAX_FILE_BYTES:
-                raise FileError(f"is larger than {_MAX_FILE_BYTES} bytes", where=name)
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise FileError(f"is larger than {MAX_FILE_BYTES} bytes", where=name)
             return path.read_bytes()
         except FileNotFoundError as error:
             raise FileError("is missing", where=name) from error

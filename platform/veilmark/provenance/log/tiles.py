@@ -13,7 +13,7 @@ from veilmark.provenance.merkle import node_hash
 
 WIDTH = 256
 HASH_BYTES = 32
-_HEIGHT = 8
+HEIGHT = 8  # levels of the tree to a level of tiles
 Read = Callable[[str], bytes]  # a path below the log's folder to the file's bytes; raises ProvenanceError
 
 
@@ -33,7 +33,7 @@ def entries_path(index: int, width: int = WIDTH) -> str:
 
 def widths(size: int, level: int) -> list[int]:
     """The widths of the tiles of one level in a tree of `size` leaves, in their order."""
-    full, rest = divmod(size >> (_HEIGHT * level), WIDTH)
+    full, rest = divmod(size >> (HEIGHT * level), WIDTH)
     return [WIDTH] * full + ([rest] if rest else [])
 
 
@@ -64,14 +64,14 @@ class TiledTree:
 
     def node(self, level: int, index: int) -> bytes:
         """The hash of a whole subtree. Raises ProvenanceError where its tile is missing or damaged."""
-        tile_level, height = divmod(level, _HEIGHT)
+        tile_level, height = divmod(level, HEIGHT)
         tile, offset = divmod(index << height, WIDTH)
         return fold(self.tile(tile_level, tile)[offset : offset + (1 << height)])
 
     def tile(self, level: int, index: int) -> list[bytes]:
         """The hashes of one tile. Raises ProvenanceError."""
         if (level, index) not in self._tiles:
-            width = min(WIDTH, (self._size >> (_HEIGHT * level)) - index * WIDTH)
+            width = min(WIDTH, (self._size >> (HEIGHT * level)) - index * WIDTH)
             path = tile_path(level, index, width)
             self._tiles[level, index] = split_hashes(self._read(path), width, where=path)
         return self._tiles[level, index]
