@@ -57,6 +57,7 @@ def release_draft(request: SignedInRequest, set_pk: UUID) -> HttpResponse:
 def release_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
     release, user = _visible(request, pk), request.user
     sees_inside = user.role in SEES_HISTORY or release.custodian_id == user.pk
+    sees_decision = sees_inside and allowed(user, "audit:view")
     history = list(events_of(release)) if sees_inside else []
     previous = next((event.payload["from"] for event in reversed(history) if "from" in event.payload), "")
     actions = actions_for(release, user)
@@ -70,10 +71,9 @@ def release_detail(request: SignedInRequest, pk: UUID) -> HttpResponse:
         "interest": interest_of(release, user) if allowed(user, "release:endorse") else "",
         "history": history,
         "sees_inside": sees_inside,
-        "sees_decision": allowed(user, "audit:view") and sees_inside,
+        "sees_decision": sees_decision,
+        "copies": set_copy_state(release.synthetic_set) if sees_decision else None,
     }
-    if context["sees_decision"]:
-        context["copies"] = set_copy_state(release.synthetic_set)
     if sees_inside:
         context |= _signatures(release, request)
     return render(request, "releases/detail.html", context)

@@ -28,6 +28,19 @@ def test_every_pair_is_answered_without_scripts(sign_in, flagged):
     assert flagged.copy_reviews.count() == 3
 
 
+def test_a_pair_is_answered_by_keys_alone(sign_in, flagged):
+    page = sign_in("officer")
+    page.goto(f"/audit-runs/{flagged.pk}/copies/1/")
+    page.get_by_role("link", name="Next pair").focus()
+    for key in ("Tab", "Tab", "ArrowDown", "Tab"):
+        page.keyboard.press(key)
+    page.keyboard.type("another rib cage")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Pair 1: recorded as “not a copy”.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Pair 2 of 3")).to_be_visible()
+
+
 @pytest.mark.parametrize(("width", "scheme"), SCREENS.values(), ids=SCREENS.keys())
 def test_the_pages_fit_and_everybody_can_use_them(sign_in, flagged, width, scheme):
     page = sign_in("officer", bypass_csp=True, viewport={"width": width, "height": 800}, color_scheme=scheme)
