@@ -25,7 +25,7 @@ from PIL import Image
 from veilmark.provenance.tracing import Leak, trace_images
 from veilmark.provenance.tracing.layer import sign_pattern
 from veilmark.provenance.tracing.recipients import evidence_of, threshold_for
-from veilmark.provenance.watermark import MarkId, detect_mark, mark_images
+from veilmark.provenance.watermark import MarkId, detect_mark, mark_images, version_for
 
 ROOT = Path(__file__).resolve().parents[2]
 Images = NDArray[np.uint8]
@@ -143,7 +143,8 @@ def held_out(everything: Images, size: int, n: int) -> Images:
 
 
 def measure(images: Images) -> tuple[dict[str, float], list[Row]]:
-    ids = [MarkId(release=1, random=i) for i in range(len(images))]
+    version = version_for(*images.shape[1:3])
+    ids = [MarkId(release=1, random=i, version=version) for i in range(len(images))]
     released = mark_images(images, ids).images
     names = [str(i) for i in range(len(images))]
     begun = time.process_time()

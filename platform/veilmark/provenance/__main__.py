@@ -24,7 +24,7 @@ KeyOption = Annotated[Path | None, typer.Option("--key", help="File whose bytes 
 def mark(
     source: Annotated[Path, typer.Argument(metavar="IN", help="PNG, another picture, or uncompressed DICOM.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="PNG to write.")],
-    mark_id: Annotated[str, typer.Option("--id", help="The id to carry: 16 hexadecimal digits.")],
+    mark_id: Annotated[str, typer.Option("--id", help="The id to carry: 16 hexadecimal digits, or 32 from 128 px.")],
     key: KeyOption = None,
 ) -> None:
     """Mark one image and read the mark back."""

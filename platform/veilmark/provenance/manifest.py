@@ -39,7 +39,8 @@ class FileEntry:
 class ImageEntry:
     """One image: its files (PNG, and DICOM where written) share content digest and mark.
 
-    `mark_id` is "" for an image that cannot hold a mark; `signature` is that of its envelope, base64.
+    `mark_id` has 16 or 32 hexadecimal digits, or is "" for an image that cannot hold a mark; `signature` is that of its
+    envelope, base64.
     """
 
     image_id: str

@@ -24,7 +24,7 @@ from veilmark.provenance.manifest import FileEntry, ImageEntry, Manifest, parse_
 from veilmark.provenance.parallel import Progress, each, no_progress
 from veilmark.provenance.proofs import content_tree, root_digest
 from veilmark.provenance.source import open_bundle
-from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, mark_images
+from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect_mark, mark_images, version_for
 
 _BATCH = 64  # images that are marked together
 
@@ -77,7 +77,7 @@ def prepare_images(
     if len({row.release_id for row in metadata}) > 1:
         raise BundleError("the images belong to several releases", where=str(out))
     check_label(images.shape[1:], visible_label)
-    ids = _draw_ids(len(images), mark_release)
+    ids = _draw_ids(len(images), mark_release, version_for(*images.shape[1:3]))
     batches = [
         _Batch(first=i, images=images[i : i + _BATCH], ids=ids[i : i + _BATCH], metadata=metadata[i : i + _BATCH])
         for i in range(0, len(images), _BATCH)
@@ -114,10 +114,10 @@ def content_of(final: FinalImage) -> str | None:
     return content_digest(final.pixels, final.metadata) if final.metadata else None
 
 
-def _draw_ids(n: int, mark_release: int) -> list[MarkId]:
+def _draw_ids(n: int, mark_release: int, version: int) -> list[MarkId]:
     ids: dict[MarkId, None] = {}
     while len(ids) < n:
-        ids[MarkId.draw(mark_release)] = None
+        ids[MarkId.draw(mark_release, version)] = None
     return list(ids)
 
 

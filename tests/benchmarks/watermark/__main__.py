@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.benchmarks.watermark import nulls, peers, recovery
 from tests.benchmarks.watermark.material import HALVES
 from veilmark.provenance.watermark.attacks import ATTACKS
+from veilmark.provenance.watermark.mark_id import FORMS
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=24, help="images of each source at each size")
     parser.add_argument("--half", choices=HALVES, default="held out")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--version", type=int, choices=list(FORMS), help="of the ids; default: what a release takes")
     parser.add_argument("--peers", metavar="PYTHON", help="measure the peers instead, with this Python")
     parser.add_argument("--nulls", action="store_true", help="look for marks where none are instead")
     parser.add_argument(
@@ -38,7 +40,7 @@ def main() -> None:
     elif given.peers:
         peers.report(given.peers, given.sizes, given.sources, given.attacks, given.n, given.half)
     else:
-        recovery.report(given.sizes, given.sources, given.attacks, given.n, given.half, given.processes)
+        recovery.report(given.sizes, given.sources, given.attacks, given.n, given.half, given.processes, given.version)
 
 
 if __name__ == "__main__":

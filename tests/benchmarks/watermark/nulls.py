@@ -14,7 +14,7 @@ from PIL import Image
 from tests.benchmarks.watermark.material import SHARED
 from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, Detection, MarkId, detect_mark, direct_ids
 from veilmark.provenance.watermark.code import coded_length, decode, signs
-from veilmark.provenance.watermark.mark_id import MESSAGE_BITS, checked_id, message_bits
+from veilmark.provenance.watermark.mark_id import FORMS, checked_id, message_bits
 from veilmark.provenance.watermark.pattern import PROFILES, pattern_for
 from veilmark.provenance.watermark.soft import correlate
 
@@ -63,37 +63,42 @@ def _full_search(image: NDArray[np.uint8]) -> Detection:
 def _check_of_random_messages() -> None:
     """Whatever a decoder hands over: how often the keyed check holds, and its first 16 bits as a test of this test."""
     rng = np.random.default_rng(1)
-    passed = short = 0
-    for _ in range(N_SYNTHETIC // 100_000):
-        bits = rng.integers(0, 2, (100_000, MESSAGE_BITS), dtype=np.uint8)
-        numbers = np.packbits(bits[:, :64], axis=1).view(">u8").ravel()
-        true = message_bits([MarkId.from_int(int(number)) for number in numbers], PUBLIC_DETECTION_KEY)
-        agree = bits[:, 64:] == true[:, 64:]
-        passed += int(agree.all(axis=1).sum())
-        short += int(agree[:, :16].all(axis=1).sum())
-    print(f"random messages: {passed} of {N_SYNTHETIC:,} pass the check, {short} its first 16 bits")  # noqa: T201
+    for version, form in FORMS.items():
+        passed = short = 0
+        for _ in range(N_SYNTHETIC // 100_000):
+            bits = rng.integers(0, 2, (100_000, form.n_message_bits), dtype=np.uint8)
+            bits[:, :4] = np.unpackbits(np.array([version], np.uint8))[4:]
+            ids = [MarkId.from_bytes(row.tobytes()) for row in np.packbits(bits[:, : form.n_bits], axis=1)]
+            agree = (bits == message_bits(ids, PUBLIC_DETECTION_KEY))[:, form.n_bits :]
+            passed += int(agree.all(axis=1).sum())
+            short += int(agree[:, :16].all(axis=1).sum())
+        what = f"random messages of {form.n_bits}-bit ids"
+        print(f"{what}: {passed} of {N_SYNTHETIC:,} pass the check, {short} its first 16 bits", flush=True)  # noqa: T201
 
 
 def _decoded_noise() -> None:
     rng = np.random.default_rng(2)
-    passed = 0
-    for _ in range(N_DECODED // 500):
-        soft = rng.standard_normal((500, coded_length(MESSAGE_BITS)), dtype=np.float32)
-        passed += sum(checked_id(message, PUBLIC_DETECTION_KEY) is not None for message in decode(soft))
-    print(f"decoded noise: {passed} of {N_DECODED:,} pass the check", flush=True)  # noqa: T201
+    for form in FORMS.values():
+        passed = 0
+        for _ in range(N_DECODED // 500):
+            soft = rng.standard_normal((500, coded_length(form.n_message_bits)), dtype=np.float32)
+            passed += sum(checked_id(message, PUBLIC_DETECTION_KEY) is not None for message in decode(soft))
+        print(f"decoded noise, {form.n_bits}-bit ids: {passed} of {N_DECODED:,} pass the check", flush=True)  # noqa: T201
 
 
 def _correlated_noise() -> None:
     """The largest z of random soft values with known ids. Each pair is one null; the threshold lies near 7.6."""
     rng = np.random.default_rng(3)
-    words = signs(message_bits([MarkId(release=1, random=i) for i in range(N_KNOWN)], PUBLIC_DETECTION_KEY))
-    for profile in PROFILES:
-        pattern = pattern_for(profile, PUBLIC_DETECTION_KEY)
-        largest = 0.0
-        for _ in range(N_SYNTHETIC // N_KNOWN // 100):
-            soft = np.sin(rng.uniform(0, 2 * np.pi, (100, *pattern.pilots.shape))).astype(np.float32)
-            largest = max(largest, float(correlate(soft, words, pattern).max()))
-        print(f"z of {N_SYNTHETIC:,} pairs, tile {profile.name}: largest {largest:.2f}", flush=True)  # noqa: T201
+    for pattern in (pattern_for(profile, PUBLIC_DETECTION_KEY) for profile in PROFILES):
+        for version in pattern.profile.versions:
+            known = [MarkId(release=1, random=i, version=version) for i in range(N_KNOWN)]
+            words = signs(message_bits(known, PUBLIC_DETECTION_KEY))
+            largest = 0.0
+            for _ in range(N_SYNTHETIC // N_KNOWN // 100):
+                soft = np.sin(rng.uniform(0, 2 * np.pi, (100, *pattern.pilots.shape))).astype(np.float32)
+                largest = max(largest, float(correlate(soft, words, pattern).max()))
+            what = f"{N_SYNTHETIC:,} pairs, tile {pattern.profile.name}, {known[0].form.n_bits}-bit ids"
+            print(f"z of {what}: largest {largest:.2f}", flush=True)  # noqa: T201
 
 
 def _unmarked() -> Iterator[NDArray[np.uint8]]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.benchmarks.watermark.material import load
-from veilmark.provenance.watermark import MarkId, detect_mark, mark_images
+from veilmark.provenance.watermark import MarkId, detect_mark, mark_images, version_for
 from veilmark.provenance.watermark.attacks import ATTACKS, shown
+from veilmark.provenance.watermark.mark_id import FORMS
 
 N_KNOWN = 1000  # ids in the manifest
 PER_TASK = 2
@@ -27,6 +28,7 @@ class Task:
     n: int
     part: slice
     attacks: tuple[str, ...]
+    version: int | None
 
 
 @dataclass(kw_only=True)
@@ -40,46 +42,60 @@ class Outcome:
 
 
 def report(
-    sizes: Sequence[int], sources: Sequence[str], attacks: Sequence[str], n: int, half: str, processes: int
+    sizes: Sequence[int],
+    sources: Sequence[str],
+    attacks: Sequence[str],
+    n: int,
+    half: str,
+    processes: int,
+    version: int | None = None,
 ) -> None:
+    """`version` of the ids; None: what a release takes at the size."""
     with ProcessPoolExecutor(processes) as pool:
         for size in sizes:
             plain = [source for source in sources if source != "dicom"]
-            _print(f"{size} px", list(pool.map(measured, _tasks(plain, size, half, n, attacks))), attacks)
+            tasks = _tasks(plain, size, half, n, attacks, version)
+            _print(f"{size} px", list(pool.map(measured, tasks)), attacks)
         if "dicom" in sources:
             names = ("none", "JPEG 50")
-            _print("12/16-bit DICOM, windowed", list(pool.map(measured, _tasks(["dicom"], 0, half, n, names))), names)
+            tasks = _tasks(["dicom"], 0, half, n, names, version)
+            _print("12/16-bit DICOM, windowed", list(pool.map(measured, tasks)), names)
 
 
-def _tasks(sources: Sequence[str], size: int, half: str, n: int, attacks: Sequence[str]) -> list[Task]:
+def _tasks(
+    sources: Sequence[str], size: int, half: str, n: int, attacks: Sequence[str], version: int | None
+) -> list[Task]:
     return [
-        Task(source=s, size=size, half=half, n=n, part=slice(at, at + PER_TASK), attacks=tuple(attacks))
-        for s in sources
-        for at in range(0, n, PER_TASK)
+        Task(source=source, size=size, half=half, n=n, part=part, attacks=tuple(attacks), version=version)
+        for source in sources
+        for part in (slice(at, at + PER_TASK) for at in range(0, n, PER_TASK))
     ]
 
 
 def measured(task: Task) -> Outcome:
     images = load(task.source, task.size, half=task.half, n=task.n)
-    ids = _drawn_ids(max(N_KNOWN, len(images)))
     outcome = Outcome(task=task)
-    for image, mark in list(zip(images, ids, strict=False))[task.part]:
+    for at, image in list(enumerate(images))[task.part]:
+        version = task.version or version_for(*image.shape[:2])
+        ids = _drawn_ids(max(N_KNOWN, len(images)), version)
+        mark = ids[at]
         mark_images(image[None], [mark])  # expand the key once, outside the clock
         start = time.process_time()
         marked = mark_images(image[None], [mark]).images[0]
         outcome.marking.append(time.process_time() - start)
         outcome.psnr.append(psnr(marked, image))
         for name in task.attacks:
-            rng = np.random.default_rng([int(mark), zlib.crc32(name.encode())])
+            rng = np.random.default_rng([mark.random, zlib.crc32(name.encode())])
             attacked = np.ascontiguousarray(ATTACKS[name](shown(marked), rng))
             outcome.found.setdefault(name, []).append(_found(attacked, mark, ids))
     return outcome
 
 
-def _drawn_ids(n: int) -> list[MarkId]:
+def _drawn_ids(n: int, version: int) -> list[MarkId]:
     """As a release draws them, but the same in every run. Ids in sequence share most of their code words, so that
     correlation may take one for another."""
-    return [MarkId(release=1, random=int(number)) for number in np.random.default_rng(6).integers(0, 1 << 40, n)]
+    rng, n_bytes = np.random.default_rng(6), FORMS[version].random_bits // 8
+    return [MarkId(release=1, random=int.from_bytes(rng.bytes(n_bytes)), version=version) for _ in range(n)]
 
 
 def _found(attacked: NDArray[np.uint8], mark: MarkId, known: Sequence[MarkId]) -> tuple[bool, bool, bool, float]:

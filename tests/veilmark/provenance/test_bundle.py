@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from pydicom import dcmread
 
 from veilmark.provenance.bundle import write_bundle
 from veilmark.provenance.dicom_files import DicomWriter
@@ -132,6 +134,29 @@ def test_an_existing_folder_is_never_overwritten(published, make_release, tmp_pa
 def test_images_prepared_for_another_release_are_refused(published, make_release, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="prepared for demo-1"):
         publish_again(published, tmp_path / "out", make_release, release=make_release("demo-2"))
+
+
+def test_a_release_of_128_px_carries_128_bit_ids(make_textured, make_release, published, tmp_path: Path) -> None:
+    """In manifest, DICOM and pixels; the bundle verifies, and so does an image that only its mark can name."""
+    rows = [ImageMetadata(release_id="demo-1", image_id=f"i{i}") for i in range(2)]
+    prepared = prepare_images(
+        tmp_path / "prepared",
+        images=make_textured(2, 128, maximum=4095),
+        metadata=rows,
+        mark_release=1 << 30,
+        created_at=AT,
+        writers=[DicomWriter(generator="phantoms", version="1")],
+    )
+    mark = prepared.draft.images[1].mark_id
+    assert (len(mark), mark[:12]) == (32, "200040000000")
+    assert mark in dcmread(tmp_path / "prepared" / "images" / "i1.dcm").DerivationDescription
+    publish_again(published, tmp_path / "out", make_release, prepared=prepared, endorsed_root=prepared.merkle_root)
+    assert verify_path(tmp_path / "out", trust_root=published.trust_root).verdict is Verdict.AUTHENTIC
+    pixels = np.asarray(Image.open(tmp_path / "out" / "images" / "i1.png"))
+    Image.fromarray((pixels / 16).astype(np.uint8)).save(tmp_path / "leak.jpg", quality=60)
+    found = verify_path(tmp_path / "leak.jpg", bundle=tmp_path / "out", trust_root=published.trust_root)
+    assert (found.verdict, found.image_id) == (Verdict.ALTERED, "i1")
+    assert found.detection.id.hex == mark
 
 
 def test_dicom_beside_png_shares_the_leaf(make_textured, make_release, published, tmp_path: Path) -> None:

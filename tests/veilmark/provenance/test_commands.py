@@ -23,16 +23,17 @@ def picture(make_textured, tmp_path: Path) -> Path:
     return tmp_path / "in.png"
 
 
-def test_mark_then_detect(picture: Path, tmp_path: Path) -> None:
-    marked = run("mark", picture, tmp_path / "out.png", "--id", "1000070000000abc")
+@pytest.mark.parametrize(("mark", "n_messages"), [("1000070000000abc", 8), ("200000000070000000000000000000ab", 4)])
+def test_mark_then_detect(picture: Path, tmp_path: Path, mark: str, n_messages: int) -> None:
+    marked = run("mark", picture, tmp_path / "out.png", "--id", mark)
     assert (marked.returncode, marked.stderr) == (0, "")
     found = run("detect", tmp_path / "out.png", "--json")
     assert found.returncode == 0
     assert json.loads(found.stdout) == {
         "detected": True,
-        "id": "1000070000000abc",
+        "id": mark,
         "stage": "direct",
-        "false_positive_rate": 2.0**-32,
+        "false_positive_rate": n_messages * 2.0**-32,
     }
 
 
@@ -52,7 +53,10 @@ def test_a_manifest_helps_and_nothing_found_is_14(published, picture: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["mark", "IN", "out.png", "--id", "xyz"], "is not 16 hexadecimal digits", id="id"),
+        pytest.param(["mark", "IN", "out.png", "--id", "xyz"], "is not 16 or 32 hexadecimal digits", id="id"),
+        pytest.param(["mark", "IN", "out.png", "--id", "2" * 31], "is not 16 or 32 hexadecimal", id="31 digits"),
+        pytest.param(["mark", "IN", "out.png", "--id", "1" * 32], "32 digits begins with 2", id="another version"),
+        pytest.param(["mark", "SMALL", "out.png", "--id", "2" * 32], "give a 64-bit id", id="long for 96 px"),
         pytest.param(["mark", "IN", "out.png"], "Missing option '--id'", id="no id"),
         pytest.param(["mark", "IN", "out.jpg", "--id", "1" * 16], "no name of a PNG", id="lossy output"),
         pytest.param(["mark", "IN", "/nowhere/out.png", "--id", "1" * 16], "cannot be written", id="no folder"),
@@ -67,7 +71,9 @@ def test_a_manifest_helps_and_nothing_found_is_14(published, picture: Path) -> N
 def test_a_refusal_is_one_line_and_exit_code_2(picture: Path, tmp_path: Path, arguments, message: str) -> None:
     Image.fromarray(np.arange(32 * 32, dtype=np.uint16).reshape(32, 32).astype(np.uint8)).save(tmp_path / "tiny.png")
     (tmp_path / "text").write_text("text")
-    paths = {"IN": picture, "TINY": tmp_path / "tiny.png", "TEXT": tmp_path / "text", "out.png": tmp_path / "o.png"}
+    Image.open(picture).crop((0, 0, 96, 128)).save(tmp_path / "small.png")
+    small = {"TINY": tmp_path / "tiny.png", "SMALL": tmp_path / "small.png"}
+    paths = {"IN": picture, **small, "TEXT": tmp_path / "text", "out.png": tmp_path / "o.png"}
     result = run(*(paths.get(argument, argument) for argument in arguments))
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("error: ")

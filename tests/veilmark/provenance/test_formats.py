@@ -43,8 +43,10 @@ def image(**changes: object) -> dict[str, object]:
     return manifest(images=[{**plain, **changes}])
 
 
-def test_a_plain_manifest_parses_and_writes_back() -> None:
-    parsed = parse_manifest(json.dumps(manifest()).encode(), where="m")
+@pytest.mark.parametrize("mark", ["1" * 16, "2" * 32, ""])
+def test_a_plain_manifest_parses_and_writes_back(mark: str) -> None:
+    parsed = parse_manifest(json.dumps(image(mark_id=mark)).encode(), where="m")
+    assert parsed.images[0].mark_id == mark
     assert parse_manifest(parsed.to_bytes(), where="m") == parsed
 
 
@@ -74,6 +76,8 @@ def test_a_plain_manifest_parses_and_writes_back() -> None:
         pytest.param(file(size=-1), id="negative size"),
         pytest.param(file(size=1.0), id="fractional size"),
         pytest.param(image(mark_id="xyz"), id="mark no hex"),
+        pytest.param(image(mark_id="2" * 31), id="mark a digit short"),
+        pytest.param(image(mark_id="3" * 32), id="mark of an unknown version"),
         pytest.param(image(signature="not base64!"), id="signature no base64"),
         pytest.param(image(image_id="a b"), id="image id with a space"),
     ],

@@ -34,7 +34,7 @@ from veilmark.provenance.watermark.hypotheses import (
 )
 from veilmark.provenance.watermark.mark_id import (
     CHECK_BITS,
-    MESSAGE_BITS,
+    FORMS,
     PUBLIC_DETECTION_KEY,
     MarkId,
     checked_id,
@@ -114,24 +114,40 @@ def detect_mark(
 
 
 def direct_ids(images: NDArray[np.generic], *, key: bytes = PUBLIC_DETECTION_KEY) -> list[MarkId | None]:
-    """The first stage alone on a batch [N, H, W(, 3)]: what the unmodified image says. 2^-32 false positives each."""
-    return [checked_id(message, key) for message in code.decode(_direct(images, key))]
+    """The first stage alone on a batch [N, H, W(, 3)]: what the unmodified image says.
+
+    At most 2^-32 false positives an image and version of ids that its tile can carry.
+    """
+    pattern, folded = _direct(images, key)
+    found: list[MarkId | None] = [None] * len(images)
+    for version in pattern.profile.versions:
+        if rest := [row for row, mark in enumerate(found) if mark is None]:
+            messages = code.decode(pattern.gather(folded[rest], _n_coded(version)))
+            for row, message in zip(rest, messages, strict=True):
+                found[row] = checked_id(message, key)
+    return found
 
 
 def carries(images: NDArray[np.generic], ids: Sequence[MarkId], *, key: bytes) -> NDArray[np.bool_]:
-    """Whether `direct_ids` finds exactly these ids, [N]. Most images are certain without decoding."""
-    soft = _direct(images, key)
+    """Whether `direct_ids` finds exactly these ids of one version, [N]. Most images are certain without decoding."""
+    pattern, folded = _direct(images, key)
     messages = message_bits(ids, key)
-    found = code.is_nearest(soft, code.signs(messages))
+    words = code.signs(messages)
+    soft = pattern.gather(folded, words.shape[1])
+    found = code.is_nearest(soft, words)
     if (unsure := np.flatnonzero(~found)).size:
         found[unsure] = (code.decode(soft[unsure]) == messages[unsure]).all(axis=1)
     return found
 
 
-def _direct(images: NDArray[np.generic], key: bytes) -> NDArray[np.float32]:
+def _n_coded(version: int) -> int:
+    return code.coded_length(FORMS[version].n_message_bits)
+
+
+def _direct(images: NDArray[np.generic], key: bytes) -> tuple[Pattern, NDArray[np.float32]]:
     plane.check_images(images)
     pattern = pattern_for(profile_for(*images.shape[1:3]), key)
-    return pattern.gather(aligned(plane.stretched(images), pattern).folded)
+    return pattern, aligned(plane.stretched(images), pattern).folded
 
 
 @dataclass
@@ -162,21 +178,25 @@ class _Search:
             if not len(best.folded):
                 continue
             self.evidence.append((pattern, best.folded))
-            messages = code.candidates(pattern.gather(best.folded), _N_CANDIDATES).reshape(-1, MESSAGE_BITS)
-            self.n_checked += len(messages)
-            for message in messages:
-                if (found := checked_id(message, self.key)) is not None:
-                    return found
+            for version in profile.versions:
+                listed = code.candidates(pattern.gather(best.folded, _n_coded(version)), _N_CANDIDATES)
+                messages = listed.reshape(-1, listed.shape[2])
+                self.n_checked += len(messages)
+                for message in messages:
+                    if (found := checked_id(message, self.key)) is not None:
+                        return found
         return None
 
     def _correlate(self, known_ids: Sequence[MarkId]) -> MarkId | None:
-        n_tried = len(known_ids) * sum(len(folded) for _, folded in self.evidence)
-        threshold = math.sqrt(2 * math.log(n_tried / CORRELATION_ERROR))
-        words = code.signs(message_bits(known_ids, self.key))
-        best, best_z = None, threshold
-        for pattern, folded in self.evidence:
-            z = correlate(folded, words, pattern)
+        """Ids of a version are compared with the evidence of those tiles that can carry it."""
+        of_version = {v: [mark for mark in known_ids if mark.version == v] for v in FORMS}
+        words = {v: code.signs(message_bits(ids, self.key)) for v, ids in of_version.items() if ids}
+        pairs = [(v, *seen) for v in words for seen in self.evidence if v in seen[0].profile.versions]
+        n_tried = sum(len(words[v]) * len(folded) for v, _, folded in pairs)
+        best, best_z = None, math.sqrt(2 * math.log(max(n_tried, 1) / CORRELATION_ERROR))
+        for version, pattern, folded in pairs:
+            z = correlate(folded, words[version], pattern)
             at = int(z.argmax())
             if z[at] > best_z:
-                best, best_z = known_ids[at], float(z[at])
+                best, best_z = of_version[version][at], float(z[at])
         return best

@@ -41,7 +41,8 @@ def mark_images(
 ) -> MarkedImages:
     """Mark images [N, H, W] or [N, H, W, 3], uint8 or uint16, one id each. Shape, type, minimum and maximum stay.
 
-    Every mark is read back before the function returns. Raises MarkError for arrays of another kind.
+    Every mark is read back before the function returns. Raises MarkError for arrays of another kind, and for ids of
+    several versions or of one that images of this size cannot carry.
     """
     plane.check_images(images)
     if len(images) != len(ids):
@@ -50,11 +51,20 @@ def mark_images(
     if not len(images) or min(images.shape[1:3]) < MIN_SIDE:
         return MarkedImages(images=result, is_marked=is_marked)
     pattern = pattern_for(profile_for(*images.shape[1:3]), key)
+    _check_versions(ids, pattern)
     chunk = max(1, _CHUNK_PIXELS // images[0].size)
     for start in range(0, len(images), chunk):
         part = slice(start, start + chunk)
         result[part], is_marked[part] = _mark_chunk(images[part], ids[part], pattern, key)
     return MarkedImages(images=result, is_marked=is_marked)
+
+
+def _check_versions(ids: Sequence[MarkId], pattern: Pattern) -> None:
+    if len(versions := {mark.version for mark in ids}) > 1:
+        raise MarkError("ids of several versions", where="mark", remedy="mark images of each version apart")
+    if versions - set(pattern.profile.versions):
+        what = f"an id of {ids[0].form.n_bits} bits is too long for images of this size"
+        raise MarkError(what, where="mark", remedy="give a 64-bit id (16 digits) under 128 px a side")
 
 
 def _mark_chunk(

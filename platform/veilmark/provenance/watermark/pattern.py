@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veilmark.provenance.watermark import code
-from veilmark.provenance.watermark.mark_id import MESSAGE_BITS
+from veilmark.provenance.watermark.mark_id import FORMS, LONG, SHORT
 
 BLOCK = 8
 MIN_SIDE = 64  # pixels; below, a tile does not fit and no mark is promised
 _COEFFICIENTS = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))  # first nine AC, zigzag
-_N_CODED = code.coded_length(MESSAGE_BITS)
 
 
 # Steps in units of the profile's. An image that uses only part of its depth is stretched to 0..255 before marking, so a
@@ -37,7 +36,8 @@ class Profile:
     """A tile's shape and strength.
 
     `tile` in blocks, `n_slots` a block, shortest `step` of the quantiser in 0..255 units; pilots repeat every `period`
-    blocks; marking may cost as much as `psnr`, in dB against the full depth.
+    blocks; marking may cost as much as `psnr`, in dB against the full depth. A tile can carry ids of `versions`, new
+    ones of the first.
     """
 
     name: str
@@ -46,13 +46,14 @@ class Profile:
     step: float
     period: int
     psnr: float
+    versions: tuple[int, ...]
 
 
 # Larger tiles spread a bit over fewer, stronger slots.
 PROFILES = (
-    Profile(name="S", tile=8, n_slots=6, step=42.0, period=8, psnr=40.5),
-    Profile(name="M", tile=16, n_slots=2, step=60.0, period=16, psnr=42.5),
-    Profile(name="L", tile=32, n_slots=1, step=78.0, period=16, psnr=43.5),
+    Profile(name="S", tile=8, n_slots=6, step=42.0, period=8, psnr=40.5, versions=(SHORT,)),
+    Profile(name="M", tile=16, n_slots=3, step=53.0, period=16, psnr=42.5, versions=(LONG, SHORT)),
+    Profile(name="L", tile=32, n_slots=1, step=78.0, period=16, psnr=43.5, versions=(LONG, SHORT)),
 )
 
 
@@ -62,12 +63,17 @@ def profile_for(height: int, width: int) -> Profile:
     return fitting[-1] if fitting else PROFILES[0]
 
 
+def version_for(height: int, width: int) -> int:
+    """The version of new ids for images of this size: 128 bits from 128 px, 64 bits below."""
+    return profile_for(height, width).versions[0]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pattern:
     """A profile under a key. Slots are numbered row, column, slot over the tile: n = tile * tile * n_slots.
 
     `projection` [64, n_slots] maps a block's 64 pixels to its slots;
-    `data_slots` are the slots that carry coded bits 0, 1, 2, ... (beginning again when the code word ends);
+    `data_slots` are the slots that carry coded bits, in the bits' order;
     `scramble` [n] is +1 or -1; `pilots` [tile, tile, n_slots] holds the other slots' signs, 0 in the data slots;
     `shifted_pilots` [period * period * n_slots, period * period] holds one period under each of its circular shifts.
     """
@@ -80,20 +86,22 @@ class Pattern:
     shifted_pilots: NDArray[np.float32]
 
     def slot_signs(self, messages: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Messages [N, 96] to the sign (+1 for bit 0) in every slot, pilots included: [N, tile, tile, n_slots]."""
+        """Messages [N, 96 or 160] to the sign (+1 for bit 0) of every slot, with pilots: [N, tile, tile, n_slots]."""
         coded = code.signs(messages)
         signs = np.ones((len(messages), self.scramble.size), np.float32)
-        signs[:, self.data_slots] = coded[:, np.arange(self.data_slots.size) % _N_CODED]
+        signs[:, self.data_slots] = coded[:, self._carried(coded.shape[1])]
         return (signs * self.scramble).reshape(-1, *self.pilots.shape)
 
-    def gather(self, folded: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Soft slot values [K, tile, tile, n_slots] to soft coded bits [K, 3 (96 + 8)], repeats added up."""
-        plain = folded.reshape(len(folded), -1) * self.scramble
-        n_repeats = -(-self.data_slots.size // _N_CODED)
-        soft = np.zeros((len(folded), n_repeats * _N_CODED), np.float32)
-        soft[:, : self.data_slots.size] = plain[:, self.data_slots]
-        added: NDArray[np.float32] = soft.reshape(len(folded), n_repeats, _N_CODED).sum(axis=1)
-        return added
+    def gather(self, folded: NDArray[np.float32], n_coded: int) -> NDArray[np.float32]:
+        """Soft slot values [K, tile, tile, n_slots] to soft coded bits [K, n_coded], those of one bit added up."""
+        plain = (folded.reshape(-1, self.scramble.size) * self.scramble)[:, self.data_slots]
+        first = np.flatnonzero(np.diff(self._carried(n_coded), prepend=-1))
+        soft: NDArray[np.float32] = np.add.reduceat(plain, first, axis=1)
+        return soft
+
+    def _carried(self, n_coded: int) -> NDArray[np.intp]:
+        """The coded bit of each data slot, 0, 0, 1, 1, 2, ...: bits that have one slot more lie far from each other."""
+        return np.arange(self.data_slots.size) * n_coded // self.data_slots.size
 
 
 @lru_cache(maxsize=16)
@@ -120,7 +128,8 @@ def _pilots(profile: Profile, stream: _KeyStream) -> NDArray[np.float32]:
     """A sixth of one period's slots, at least 64 a tile, as far as the code word leaves room."""
     n = profile.period**2 * profile.n_slots
     n_periods = (profile.tile // profile.period) ** 2
-    n_pilots = min(n - -(-_N_CODED // n_periods), max(64 // n_periods, n // 6))
+    longest = max(code.coded_length(FORMS[version].n_message_bits) for version in profile.versions)
+    n_pilots = min(n - -(-longest // n_periods), max(64 // n_periods, n // 6))
     pilots = np.where(stream.uniform(n) < 0.5, -1, 1).astype(np.float32)
     pilots[np.argsort(stream.uniform(n), kind="stable")[n_pilots:]] = 0
     return pilots.reshape(profile.period, profile.period, profile.n_slots)

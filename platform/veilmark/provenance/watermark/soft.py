@@ -73,13 +73,13 @@ def displaced(image: NDArray[np.float32], pattern: Pattern, gains: NDArray[np.fl
 
 
 def correlate(folded: NDArray[np.float32], words: NDArray[np.float32], pattern: Pattern) -> NDArray[np.float32]:
-    """The largest z of each code word's signs [M, 3 (96 + 8)] over hypotheses [K, ...], in the data slots: [M].
+    """The largest z of each code word's signs [M, 3 (n_bits + 8)] over hypotheses [K, ...], in the data slots: [M].
 
     z is the correlation of a code word's signs with the soft values, in units of the soft values' norm. A slot that
     repeats a bit repeats its sign, so their soft values are added up first.
     """
     norm = _norm(folded.reshape(len(folded), -1)[:, pattern.data_slots])
-    unit = pattern.gather(folded) / norm[:, None]
+    unit = pattern.gather(folded, words.shape[1]) / norm[:, None]
     z: NDArray[np.float32] = (words @ unit.T).max(axis=1)
     return z
 

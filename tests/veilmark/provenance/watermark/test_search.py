@@ -9,13 +9,14 @@ from PIL import Image
 from veilmark.provenance.watermark import PUBLIC_DETECTION_KEY, MarkId, detect, detect_mark, mark_images
 from veilmark.provenance.watermark.attacks import ATTACKS, in_turn, rotated, shown
 from veilmark.provenance.watermark.detect import CORRELATION_ERROR
-from veilmark.provenance.watermark.pattern import PROFILES, Profile, pattern_for, profile_for
+from veilmark.provenance.watermark.pattern import PROFILES, Profile, pattern_for, profile_for, version_for
 
 GOALS = {64: 40.5, 128: 42.5, 256: 43.5}  # dB
 
 
-def ids(n: int) -> list[MarkId]:
-    return [MarkId(release=9, random=70 + i) for i in range(n)]
+def ids(n: int, size: int = 64) -> list[MarkId]:
+    """As a release takes them at this size: 128 bits from 128 px."""
+    return [MarkId(release=9, random=70 + i, version=version_for(size, size)) for i in range(n)]
 
 
 def at_size(images: np.ndarray, size: int) -> np.ndarray:
@@ -28,19 +29,20 @@ def psnr(marked: np.ndarray, images: np.ndarray, peak: float) -> np.ndarray:
 
 def recovered(images: np.ndarray, attack: str) -> float:
     """The share found without any known id."""
-    marked = mark_images(images, ids(len(images)))
+    given = ids(len(images), min(images.shape[1:3]))
+    marked = mark_images(images, given)
     assert marked.is_marked.all()
     rng = np.random.default_rng(5)
     attacked = [np.ascontiguousarray(ATTACKS[attack](image, rng)) for image in marked.images]
     found = [detect_mark(image).id for image in attacked]
-    assert set(found) <= {*ids(len(images)), None}
-    return float(np.mean([got == mark for got, mark in zip(found, ids(len(images)), strict=True)]))
+    assert set(found) <= {*given, None}
+    return float(np.mean([got == mark for got, mark in zip(found, given, strict=True)]))
 
 
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_real_images_use_the_change_that_they_are_allowed(chest_images, size: int) -> None:
     images = at_size(chest_images[11::90][:10], size)
-    values = psnr(mark_images(images, ids(10)).images, images, 255)
+    values = psnr(mark_images(images, ids(10, size)).images, images, 255)
     assert values.min() >= GOALS[size]
     assert values.mean() <= GOALS[size] + 0.3
 
@@ -69,32 +71,32 @@ def test_real_images_are_read_blind(chest_images, size: int, attack: str, least:
     assert recovered(at_size(chest_images[13::90][:n], size), attack) >= least
 
 
-@pytest.mark.parametrize(("size", "other"), [(64, 128), (128, 96), (256, 128)])
+@pytest.mark.parametrize(("size", "other"), [(64, 128), (128, 96), (128, 64), (256, 128)])
 def test_an_image_of_another_usual_size_is_brought_back(chest_images, size: int, other: int) -> None:
     images = at_size(chest_images[17::200][:3], size)
-    marked = mark_images(images, ids(3)).images
+    marked = mark_images(images, ids(3, size)).images
     found = [detect_mark(image) for image in at_size(marked, other)]
-    assert [got.id for got in found] == ids(3)
+    assert [got.id for got in found] == ids(3, size)
 
 
 def test_a_large_image_is_turned_back_about_its_own_centre(make_textured) -> None:
     image = make_textured(1, 400, seed=33)[:, :, :330].astype(np.uint8)
-    marked = mark_images(image, ids(1)).images[0]
-    assert detect_mark(in_turn(rotated(1.5))(marked, np.random.default_rng(0))).id == ids(1)[0]
+    marked = mark_images(image, ids(1, 330)).images[0]
+    assert detect_mark(in_turn(rotated(1.5))(marked, np.random.default_rng(0))).id == ids(1, 330)[0]
 
 
 @pytest.mark.parametrize("maximum", [4095, 65535])
 def test_stored_bits_survive_a_window_and_a_jpeg(make_textured, maximum: int) -> None:
-    marked = mark_images(make_textured(3, 128, seed=34, maximum=maximum), ids(3)).images
+    marked = mark_images(make_textured(3, 128, seed=34, maximum=maximum), ids(3, 128)).images
     rng = np.random.default_rng(0)
-    assert [detect_mark(ATTACKS["JPEG 50"](shown(image), rng)).id for image in marked] == ids(3)
+    assert [detect_mark(ATTACKS["JPEG 50"](shown(image), rng)).id for image in marked] == ids(3, 128)
 
 
 @pytest.mark.parametrize("size", [64, 115, 256])
 def test_a_full_search_states_a_rate_below_one_in_a_million(make_textured, size: int) -> None:
     """2^-32 for each message that is checked, four of each hypothesis, and what correlation adds."""
     image = make_textured(1, size, seed=size)[0].astype(np.uint8)
-    searched = detect_mark(image, known_ids=ids(20))
+    searched = detect_mark(image, known_ids=[*ids(20), *ids(20, 128)])
     n_checked = (searched.false_positive_rate - CORRELATION_ERROR) * 2**32
     assert not searched.detected
     assert searched.false_positive_rate < 1e-6
@@ -111,8 +113,21 @@ def test_a_stated_rate_counts_every_message_whose_check_was_tried(make_textured,
         n_tried += 1
 
     monkeypatch.setattr(detect, "checked_id", refused)
-    searched = detect_mark(make_textured(1, 80, seed=35)[0].astype(np.uint8))
-    assert searched.false_positive_rate == n_tried / 2**32
+    for size in (80, 128):
+        n_tried = 0
+        searched = detect_mark(make_textured(1, size, seed=35)[0].astype(np.uint8))
+        assert searched.false_positive_rate == n_tried / 2**32 < 1e-6
+
+
+@pytest.mark.parametrize("attack", ["none", "crop 10 %", "WebP 50"])
+def test_a_release_may_hold_ids_of_both_lengths(make_textured, attack: str) -> None:
+    """At 128 px both can be read, blind and against known ids of both; each is told from the other."""
+    images = make_textured(2, 128, seed=37).astype(np.uint8)
+    known = [*ids(40), *ids(40, 128)]
+    for own in (ids(2), ids(2, 128)):
+        marked = mark_images(images, own).images
+        attacked = [np.ascontiguousarray(ATTACKS[attack](image, np.random.default_rng(1))) for image in marked]
+        assert [detect_mark(image, known_ids=known).id for image in attacked] == own
 
 
 @pytest.mark.parametrize(("size", "reach"), [(64, 0.6), (128, 0.5)])
