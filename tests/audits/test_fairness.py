@@ -14,6 +14,7 @@ from audits.fairness.cell_fidelity import NEAREST_K, density_and_coverage, thinn
 from audits.groups.cells import Cells, column_of
 from audits.judges import try_out
 from audits.registry import list_audits
+from audits.stats import clopper_pearson
 from generators.data import ImageSet
 from tests.audits.arms import without_columns
 
@@ -160,6 +161,30 @@ def test_a_mix_is_judged_on_groups_of_100(even: AuditInput) -> None:
     few = replace(even, train=even.train.select(np.arange(150)), synthetic=forgotten)
     found = run(few, "label_shares")["label_shares.sex"]
     assert (found.status, found.value, found.details["not_judged"]) == ("no_power", None, ["F", "M"])
+
+
+def test_one_mix_is_called_another_as_seldom_as_the_level_says() -> None:
+    """400 deals of two arms from one mix of four labels in five groups, people with one to three images in train."""
+    rng = np.random.default_rng(5)
+    blank = np.zeros((1, 4, 4), dtype=np.uint8)
+    mix = [0.7, 0.2, 0.08, 0.02]
+
+    def arm(n_people: int, most_images: int) -> ImageSet:
+        person = np.repeat(np.arange(n_people), rng.integers(1, most_images + 1, n_people))
+        words = np.array(["none", "nodule", "mass", "rare"])[rng.choice(4, size=n_people, p=mix)]
+        return ImageSet(
+            images=np.broadcast_to(blank, (len(person), 4, 4)),
+            label=words[person],
+            subject=person.astype(str),
+            age_group=np.array(["0-17", "18-34", "35-49", "50-64", "65+"])[person % 5],
+        )
+
+    accused = 0
+    for _ in range(400):
+        train, synthetic = arm(600, 3), arm(800, 1)
+        dealt_anew = AuditInput(train=train, holdout=train, synthetic=synthetic)
+        accused += run(dealt_anew, "label_shares")["label_shares.age_group"].status == "detected"
+    assert clopper_pearson(accused, 400)[0] <= 0.05
 
 
 def test_crossed_groups_leave_out_who_is_unknown_in_a_part() -> None:
