@@ -22,12 +22,12 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
+from audits.bench.datasets import shared_folder
 from veilmark.provenance.tracing import Leak, trace_images
 from veilmark.provenance.tracing.layer import sign_pattern
 from veilmark.provenance.tracing.recipients import evidence_of, threshold_for
 from veilmark.provenance.watermark import MarkId, detect_mark, mark_images, version_for
 
-ROOT = Path(__file__).resolve().parents[2]
 Images = NDArray[np.uint8]
 Attack = Callable[[Images], Images]
 Collusion = Callable[[Images, Images], Images]
@@ -119,7 +119,7 @@ class Scores:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "cxr_nih_1000" / "images.npz")
+    parser.add_argument("--data", type=Path, default=shared_folder() / "cxr_nih_1000" / "images.npz")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--json", action="store_true")

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 
-SHARED = Path(os.environ.get("VEILMARK_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
+from audits.bench.datasets import shared_folder
+
+SHARED = shared_folder()
 SOURCES = ("chest", "brain", "skin", "dicom")
 HALVES = ("tuning", "held out")
 
