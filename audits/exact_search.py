@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audits.neighbours import Rows, flat, spans
+from audits.blocks import Rows, flat, spans
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 

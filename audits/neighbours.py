@@ -9,14 +9,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from audits.blocks import Rows, spans
 from audits.pixels import Floats, Greys, resize
 
 BLOCK_FLOATS = 1 << 22
 REGISTRATION_SIZE = 32
 REGISTRATION_SHIFT = 2
 LEAST_CONTRAST = 1e-4
-
-Rows = NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def nearest(queries: Rows, gallery: Rows, *, block_floats: int = BLOCK_FLOATS) -> tuple[NDArray[np.intp], Floats]:
@@ -131,13 +130,3 @@ def _folded(images: Floats) -> tuple[Floats, Floats]:
     even *= scale
     odd *= scale
     return even, odd
-
-
-def flat(block: Rows) -> Floats:
-    """[N, D]: what follows the first axis as one row, in float32."""
-    return np.asarray(block, dtype=np.float32).reshape(len(block), -1)
-
-
-def spans(n: int, step: int) -> list[tuple[int, int]]:
-    """Starts and stops of blocks of at most `step`."""
-    return [(start, min(start + step, n)) for start in range(0, n, step)]

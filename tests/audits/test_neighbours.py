@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audits import exact_search
+from audits.blocks import Rows
 from audits.neighbours import (
-    Rows,
     nearest,
     nearest_query,
     nearest_registered,
