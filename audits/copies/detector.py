@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -33,7 +33,8 @@ class Fusion:
     """How surprising evidence is, were the image a stranger's, in nats: -log p of the detectors, joined in one number.
 
     The sum (Fisher 1932) asks all detectors to agree, the largest (Tippett 1931) asks one. Most copies are seen by few
-    detectors, so the exponent of the norm lies nearer to the largest.
+    detectors, so the exponent of the norm lies nearer to the largest, unless few strangers set the alarm: then one
+    detector's tail is too rough to be believed alone.
 
     ordinary: [6], the evidence of each of DETECTORS that the best stranger exceeds in one image of five. scale: [6], by
     how much it does so on average; beyond the ordinary the tail is taken as exponential. Below it p counts as 1: a
@@ -42,10 +43,11 @@ class Fusion:
 
     ordinary: Floats
     scale: Floats
+    exponent: float = EXPONENT
 
     def __call__(self, evidence: Floats) -> Floats:
         """One score [Q, k] from the evidence [Q, k, 6]."""
-        return np.asarray(np.linalg.norm(self.surprise(evidence), ord=EXPONENT, axis=-1), dtype=np.float32)
+        return np.asarray(np.linalg.norm(self.surprise(evidence), ord=self.exponent, axis=-1), dtype=np.float32)
 
     def surprise(self, evidence: Floats) -> Floats:
         """What each detector adds to the score, in the shape of the evidence."""
@@ -63,6 +65,10 @@ class CopyDetector:
         """Candidates with their evidence, and the fused score [Q, k] of each."""
         matches = self.matcher.match(grey, gallery, subjects=subjects)
         return matches, self.fusion(matches.evidence)
+
+    def asking_all(self) -> CopyDetector:
+        """The same, joined by the sum."""
+        return replace(self, fusion=replace(self.fusion, exponent=1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,7 +116,7 @@ def _tested(data: AuditInput, drawn: _Drawn, report: partial[Measurement]) -> Me
     people, whom = drawn.calibrating()
     known = Known.of(data.train.select(drawn.cell.rows(data.train)), people, white=white)
     detector = learn_detector(*lesson_of(drawn.learning, white=white, seed=data.seed), seed=data.seed)
-    compared = compare(detector, known, GreyView(sets=(drawn.images,), white=white), alarm_rate=ALARM_RATE)
+    compared = compare(detector.asking_all(), known, GreyView(sets=(drawn.images,), white=white), alarm_rate=ALARM_RATE)
     return _measure(report, drawn, compared, whom, seed=data.seed)
 
 

@@ -103,10 +103,10 @@ CASES: Mapping[str, Case] = {
 def given(
     leak_free: AuditInput, copier: AuditInput, people: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Given:
-    """With copy detectors that learned for seconds only, and fewer draws of rare cells."""
+    """With copy detectors that learned once, and fewer draws of rare cells."""
     assert leak_free.control is not None
     grey, subjects = to_grey(leak_free.control, white=255), leak_free.control.subjects()
-    detector = learn_detector(grey, subjects, seed=0, n_steps=10)
+    detector = learn_detector(grey, subjects, seed=0)
     for name in ("memorisation", "rare_cell_extraction"):
         monkeypatch.setattr(f"audits.privacy.{name}.learn_detector", lambda *_, **__: detector)
     monkeypatch.setattr("audits.privacy.rare_cell_extraction.N_DRAWN", 100)
