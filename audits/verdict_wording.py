@@ -46,4 +46,6 @@ def verdict_sentence(verdict: Verdict, found: Mapping[str, Measurement]) -> str:
 
 
 def _bound(m: Measurement) -> str:
+    if m.ci_high is None:  # a lower bound alone: of the privacy claim
+        return f"{title(m)}: at least {figure(m.ci_low)}, where {figure(m.baseline)} is claimed"
     return f"{title(m)}: not above {figure(m.ci_high, percent=in_percent(m))}"

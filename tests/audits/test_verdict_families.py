@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,11 @@ def test_the_words_name_what_did_not_stand_and_what_could_not_tell() -> None:
     assert "does not stand among all tests" in said
     assert "0.12" in said
     assert verdict_sentence(verdict(alone, Law.LINKABILITY), found) == "No audit looked at it."
+
+
+def test_a_lower_bound_alone_is_said_beside_what_was_claimed() -> None:
+    claim = measured("dp_claim.empirical_epsilon_lower_bound", Status.NOT_DETECTED, p_value=1.0)
+    claim = replace(claim, value=7.28, ci_low=7.28, baseline=8.0)
+    said = verdict_sentence(verdict([claim], Law.INFERENCE), {claim.name: claim})
+    assert "at least 7.28, where 8.00 is claimed" in said
+    assert "not above" not in said
