@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from audits.base import AuditInput, Measurement, Status
-from audits.copies.detector import learn_detector
+from audits.copies.detector import CopyDetector, learn_detector
 from audits.pixels import to_grey
 from audits.registry import list_audits, run_audits
 from generators.data import ImageSet
@@ -99,14 +99,22 @@ CASES: Mapping[str, Case] = {
 }
 
 
+@pytest.fixture(scope="module")
+def detector(leak_free: AuditInput) -> CopyDetector:
+    assert leak_free.control is not None
+    return learn_detector(to_grey(leak_free.control, white=255), leak_free.control.subjects(), seed=0)
+
+
 @pytest.fixture
 def given(
-    leak_free: AuditInput, copier: AuditInput, people: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leak_free: AuditInput,
+    copier: AuditInput,
+    people: ImageSet,
+    detector: CopyDetector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Given:
     """With copy detectors that learned once, and fewer draws of rare cells."""
-    assert leak_free.control is not None
-    grey, subjects = to_grey(leak_free.control, white=255), leak_free.control.subjects()
-    detector = learn_detector(grey, subjects, seed=0)
     for name in ("memorisation", "rare_cell_extraction"):
         monkeypatch.setattr(f"audits.privacy.{name}.learn_detector", lambda *_, **__: detector)
     monkeypatch.setattr("audits.privacy.rare_cell_extraction.N_DRAWN", 100)
